@@ -1,0 +1,32 @@
+//! ProtoCLIP on [Burn](burn): data, models, losses, prototypes, training and evaluation.
+//!
+//! The map, from the plain-data leaves upward:
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`config`] | [`RunConfig`](config::RunConfig), presets, validation into [`ValidRunConfig`](config::ValidRunConfig) |
+//! | [`data`] | pair sources (built-in emoji, CSV/TSV), decoding, transforms, episode sampling, batches |
+//! | [`tokenizer`] | CLIP's byte-level BPE with its text cleaning |
+//! | [`kernels`] | CPU kernels behind Burn's extension mechanism; the only place with `unsafe` |
+//! | [`model`] | `Clip`: image towers, text tower, projection heads, weights in and out |
+//! | [`loss`] | InfoNCE, prototype loss; takes tensors, knows no model |
+//! | [`prototypes`] | k-means, prototype back translation, external teachers, snapshots on disk |
+//! | [`analysis`] | cluster quality, modality gap, PCA, maps |
+//! | [`eval`] | grouping and retrieval of a model on a data set |
+//! | [`train`] | [`Trainer`](train::Trainer): episodes, steps, optimizer, checkpoints, events up, control down |
+//!
+//! Three narrow crossings lead to an application: [`config::ValidRunConfig`] and
+//! [`train::Control`] go down, [`train::TrainEvent`] comes up. Tensors never leave this crate,
+//! and nothing here knows about HTTP, SQL or async run times.
+
+pub mod analysis;
+pub mod config;
+pub mod data;
+pub mod device;
+pub mod eval;
+pub mod kernels;
+pub mod loss;
+pub mod model;
+pub mod prototypes;
+pub mod tokenizer;
+pub mod train;

@@ -1,0 +1,156 @@
+//! What a training run tells the outside world. Plain data, importable from any layer.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::ControlValues;
+
+/// Name of a curve, such as `train/loss_clip`; the known ones are in [`tag`].
+pub type Tag = Cow<'static, str>;
+
+/// The curves that a run writes.
+pub mod tag {
+    pub const LOSS_TOTAL: &str = "train/loss_total";
+    pub const LOSS_CLIP: &str = "train/loss_clip";
+    pub const LOSS_PROTO: &str = "train/loss_proto";
+    pub const LOSS_EXTERNAL: &str = "train/loss_external";
+    /// Percent of the batch whose best-scoring prototype is its own.
+    pub const PROTO_ACCURACY_IMAGE: &str = "train/proto_accuracy_image";
+    pub const PROTO_ACCURACY_TEXT: &str = "train/proto_accuracy_text";
+    /// Mean entropy of the soft targets, in nats.
+    pub const TARGET_ENTROPY: &str = "train/target_entropy";
+    pub const TEMPERATURE: &str = "train/temperature";
+    pub const TEMPERATURE_PROTO: &str = "train/temperature_proto";
+    pub const LR_IMAGE: &str = "train/lr_image";
+    pub const LR_REST: &str = "train/lr_rest";
+    /// Global norm before clipping.
+    pub const GRAD_NORM: &str = "train/grad_norm";
+    pub const MODALITY_GAP: &str = "train/modality_gap";
+    pub const FEATURE_STD_IMAGE: &str = "train/feature_std_image";
+    pub const FEATURE_STD_TEXT: &str = "train/feature_std_text";
+    pub const SAMPLES_PER_SECOND: &str = "train/samples_per_second";
+    pub const KMEANS_INERTIA_IMAGE: &str = "episode/kmeans_inertia_image";
+    pub const KMEANS_INERTIA_TEXT: &str = "episode/kmeans_inertia_text";
+    pub const EMPTY_IMAGE: &str = "episode/empty_image";
+    pub const EMPTY_TEXT: &str = "episode/empty_text";
+    pub const SECONDS_EXTRACT: &str = "episode/seconds_extract";
+    pub const SECONDS_CLUSTER: &str = "episode/seconds_cluster";
+    pub const SECONDS_TRAIN: &str = "episode/seconds_train";
+    pub const EVAL_RECALL_MEAN: &str = "eval/recall_mean";
+    pub const EVAL_RECALL_IMAGE_TO_TEXT_1: &str = "eval/recall_image_to_text_1";
+    pub const EVAL_RECALL_TEXT_TO_IMAGE_1: &str = "eval/recall_text_to_image_1";
+    /// Adjusted Rand index × 100 of image-feature clusters against labels.
+    pub const EVAL_ARI: &str = "eval/ari";
+    /// Adjusted mutual information × 100 of image-feature clusters against labels.
+    pub const EVAL_AMI: &str = "eval/ami";
+    pub const EVAL_MODALITY_GAP: &str = "eval/modality_gap";
+    pub const EVAL_SELF_SIMILARITY_IMAGE: &str = "eval/self_similarity_image";
+    pub const EVAL_SELF_SIMILARITY_TEXT: &str = "eval/self_similarity_text";
+}
+
+/// Long work inside an episode, shown with its progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    LoadData,
+    Teacher,
+    Extract,
+    Cluster,
+    Train,
+    Evaluate,
+    Checkpoint,
+}
+
+/// One message of a run, in the order of its happening.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum TrainEvent {
+    /// Data and model are ready. `step` > 0 when resumed from a checkpoint.
+    Started {
+        step: u64,
+        total_steps: u64,
+        episode: u64,
+        total_episodes: u64,
+        steps_per_episode: u64,
+        batch_size: usize,
+        samples: usize,
+        parameters: usize,
+        device: String,
+        controls: ControlValues,
+    },
+    /// `done` of `total` units of a phase; sent at most a few times per second.
+    Progress {
+        phase: Phase,
+        done: u64,
+        total: u64,
+    },
+    /// Episode `episode` (from 0) begins after `step` optimizer steps.
+    EpisodeStarted {
+        episode: u64,
+        step: u64,
+    },
+    /// Values of some curves at `step` (the number of optimizer steps taken so far).
+    Points {
+        step: u64,
+        points: Vec<(Tag, f64)>,
+    },
+    /// A new prototype snapshot was written to the run directory (path relative to it).
+    Prototypes {
+        episode: u64,
+        step: u64,
+        count: usize,
+        file: String,
+    },
+    /// A steering change took effect. One per changed field.
+    ControlApplied {
+        episode: u64,
+        step: u64,
+        field: String,
+        from: f64,
+        to: f64,
+    },
+    /// A checkpoint directory is complete and durable (path relative to the run directory).
+    Checkpoint {
+        step: u64,
+        path: String,
+    },
+    /// Something a person should read.
+    Log {
+        level: LogLevel,
+        message: String,
+    },
+    Paused {
+        step: u64,
+    },
+    Resumed {
+        step: u64,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    Info,
+    Warning,
+    Error,
+}
+
+/// Receives the events of a run, on the training thread. Must return quickly.
+pub trait Observer {
+    /// # Errors
+    /// A failure to store an event stops the run with that reason: nothing is lost in silence.
+    fn on_event(&mut self, event: TrainEvent) -> Result<(), ObserverError>;
+
+    /// Called before a checkpoint is made visible: everything reported so far must be durable on
+    /// return, so that a resumed run never has a gap before its checkpoint.
+    ///
+    /// # Errors
+    /// As [`Observer::on_event`].
+    fn before_checkpoint(&mut self, step: u64) -> Result<(), ObserverError>;
+}
+
+/// Why an observer could not take an event.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub struct ObserverError(pub String);
