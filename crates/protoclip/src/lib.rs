@@ -12,6 +12,7 @@
 //! | [`loss`] | InfoNCE, prototype loss; takes tensors, knows no model |
 //! | [`prototypes`] | k-means, prototype back translation, external teachers, snapshots on disk |
 //! | [`analysis`] | cluster quality, modality gap, PCA, maps |
+//! | [`tensor_file`] | named arrays on disk, written atomically |
 //! | [`eval`] | grouping and retrieval of a model on a data set |
 //! | [`train`] | [`Trainer`](train::Trainer): episodes, steps, optimizer, checkpoints, events up, control down |
 //!
@@ -28,5 +29,6 @@ pub mod kernels;
 pub mod loss;
 pub mod model;
 pub mod prototypes;
+pub mod tensor_file;
 pub mod tokenizer;
 pub mod train;

@@ -4,5 +4,5 @@
 mod snapshot;
 mod words;
 
-pub use snapshot::{PrototypeSnapshot, SnapshotError, Space, SpaceClusters};
+pub use snapshot::{PrototypeSnapshot, Space, SpaceClusters};
 pub use words::{CaptionStatistics, prototype_words};

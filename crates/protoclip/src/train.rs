@@ -4,11 +4,18 @@
 mod checkpoint;
 mod control;
 mod event;
+mod meter;
+mod schedule;
 mod trainer;
 
-pub use checkpoint::{BrokenCheckpoint, CheckpointInfo, latest_checkpoint, list_checkpoints};
+pub use checkpoint::{
+    BrokenCheckpoint, CheckpointHeader, CheckpointInfo, latest_checkpoint, list_checkpoints,
+    prune_checkpoints, verify_checkpoint, write_checkpoint,
+};
 pub use control::{
     AppliesAt, Command, Control, ControlChange, ControlValues, Position, StopReason,
 };
 pub use event::{LogLevel, Observer, ObserverError, Phase, Tag, TrainEvent, tag};
+pub use meter::ThroughputMeter;
+pub use schedule::{LearningRateSchedule, LearningRates};
 pub use trainer::{Outcome, TrainError, TrainJob, run};

@@ -3,13 +3,12 @@
 //! Written by the trainer after clustering, read by any thread of the studio. Plain vectors, no
 //! tensors. The format is safetensors with `k`, `episode` and `step` in its metadata.
 
-use std::collections::HashMap;
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use serde::{Deserialize, Serialize};
 
 use crate::data::SampleId;
+use crate::tensor_file::{TensorFileError, TensorFileReader, TensorFileWriter};
 
 /// The space whose features were clustered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -59,18 +58,6 @@ pub struct PrototypeSnapshot {
     pub image: SpaceClusters,
     pub text: SpaceClusters,
     pub teacher: Option<SpaceClusters>,
-}
-
-/// Why a snapshot cannot be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum SnapshotError {
-    #[error("{path}: {source}")]
-    Io {
-        path: String,
-        source: std::io::Error,
-    },
-    #[error("{path}: not a prototype snapshot: {message}")]
-    Format { path: String, message: String },
 }
 
 impl SpaceClusters {
@@ -139,169 +126,69 @@ impl PrototypeSnapshot {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn write(&self, path: &Path) -> Result<(), SnapshotError> {
-        let bytes = self.to_bytes().map_err(|e| SnapshotError::Format {
-            path: path.display().to_string(),
-            message: e.to_string(),
-        })?;
-        let io = |source| SnapshotError::Io {
-            path: path.display().to_string(),
-            source,
-        };
-        let temporary = path.with_extension("tmp");
-        std::fs::write(&temporary, bytes).map_err(io)?;
-        std::fs::rename(&temporary, path).map_err(io)
+    pub fn write(&self, path: &Path) -> Result<(), TensorFileError> {
+        let mut file = TensorFileWriter::default();
+        file.number("episode", self.episode);
+        file.number("step", self.step);
+        file.u32("samples".into(), &self.samples);
+        for space in Space::ALL {
+            let Some(clusters) = self.space(space) else {
+                continue;
+            };
+            let name = |part: &str| format!("{}.{part}", space.name());
+            let shape = vec![clusters.count, clusters.dim];
+            file.f32(name("centroids"), shape, &clusters.centroids);
+            file.u32(name("assignments"), &clusters.assignments);
+            let samples = vec![self.samples.len()];
+            file.f32(name("distances"), samples, &clusters.distances);
+        }
+        file.write(path)
     }
 
     /// Reads a snapshot.
     ///
     /// # Errors
     /// When the file is absent or its tensors disagree with each other.
-    pub fn read(path: &Path) -> Result<Self, SnapshotError> {
-        let bytes = std::fs::read(path).map_err(|source| SnapshotError::Io {
-            path: path.display().to_string(),
-            source,
-        })?;
-        Self::from_bytes(&bytes).map_err(|message| SnapshotError::Format {
-            path: path.display().to_string(),
-            message,
-        })
+    pub fn read(path: &Path) -> Result<Self, TensorFileError> {
+        TensorFileReader::read(path, Self::from_file)
     }
 
-    fn to_bytes(&self) -> Result<Vec<u8>, safetensors::SafeTensorError> {
-        let mut raw: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = vec![(
-            "samples".into(),
-            Dtype::U32,
-            vec![self.samples.len()],
-            u32_bytes(&self.samples),
-        )];
-        for space in Space::ALL {
-            let Some(clusters) = self.space(space) else {
-                continue;
-            };
-            let name = |part: &str| format!("{}.{part}", space.name());
-            let samples = self.samples.len();
-            raw.push((
-                name("centroids"),
-                Dtype::F32,
-                vec![clusters.count, clusters.dim],
-                f32_bytes(&clusters.centroids),
-            ));
-            raw.push((
-                name("assignments"),
-                Dtype::U32,
-                vec![samples],
-                u32_bytes(&clusters.assignments),
-            ));
-            raw.push((
-                name("distances"),
-                Dtype::F32,
-                vec![samples],
-                f32_bytes(&clusters.distances),
-            ));
-        }
-        let views = raw
-            .iter()
-            .map(|(name, dtype, shape, bytes)| {
-                Ok((
-                    name.as_str(),
-                    TensorView::new(*dtype, shape.clone(), bytes)?,
-                ))
-            })
-            .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()?;
-        let metadata = HashMap::from([
-            ("episode".to_owned(), self.episode.to_string()),
-            ("step".to_owned(), self.step.to_string()),
-        ]);
-        serialize(views, Some(metadata))
-    }
-
-    fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
-        let file = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| e.to_string())?;
-        let number = |key: &str| -> Result<u64, String> {
-            header
-                .metadata()
-                .as_ref()
-                .and_then(|m| m.get(key))
-                .and_then(|v| v.parse().ok())
-                .ok_or_else(|| format!("metadata {key:?} is absent or no number"))
-        };
-        let samples = u32_values(&file, "samples")?;
-        let has_teacher = file.tensor("teacher.centroids").is_ok();
-        let snapshot = Self {
-            episode: number("episode")?,
-            step: number("step")?,
-            image: clusters(&file, Space::Image, samples.len())?,
-            text: clusters(&file, Space::Text, samples.len())?,
-            teacher: has_teacher
-                .then(|| clusters(&file, Space::Teacher, samples.len()))
-                .transpose()?,
+    fn from_file(file: &TensorFileReader<'_>) -> Result<Self, String> {
+        let samples = file.u32("samples")?;
+        let teacher = file
+            .contains("teacher.centroids")
+            .then(|| clusters(file, Space::Teacher, samples.len()))
+            .transpose()?;
+        Ok(Self {
+            episode: file.number("episode")?,
+            step: file.number("step")?,
+            image: clusters(file, Space::Image, samples.len())?,
+            text: clusters(file, Space::Text, samples.len())?,
+            teacher,
             samples,
-        };
-        Ok(snapshot)
+        })
     }
 }
 
-fn clusters(file: &SafeTensors<'_>, space: Space, samples: usize) -> Result<SpaceClusters, String> {
+fn clusters(
+    file: &TensorFileReader<'_>,
+    space: Space,
+    samples: usize,
+) -> Result<SpaceClusters, String> {
     let name = |part: &str| format!("{}.{part}", space.name());
-    let view = file.tensor(&name("centroids")).map_err(|e| e.to_string())?;
-    let &[count, dim] = view.shape() else {
-        return Err(format!(
-            "{} has shape {:?}, wanted [k, dim]",
-            name("centroids"),
-            view.shape()
-        ));
-    };
+    let (count, dim, centroids) = file.matrix(&name("centroids"))?;
     let clusters = SpaceClusters {
         count,
         dim,
-        centroids: f32_values(file, &name("centroids"))?,
-        assignments: u32_values(file, &name("assignments"))?,
-        distances: f32_values(file, &name("distances"))?,
+        centroids,
+        assignments: file.u32(&name("assignments"))?,
+        distances: file.f32(&name("distances"))?,
     };
     if clusters.is_consistent(samples) {
         Ok(clusters)
     } else {
         Err(format!("the {} tensors disagree in size", space.name()))
     }
-}
-
-fn u32_bytes(values: &[u32]) -> Vec<u8> {
-    values.iter().flat_map(|v| v.to_le_bytes()).collect()
-}
-
-fn f32_bytes(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|v| v.to_le_bytes()).collect()
-}
-
-fn words<'a>(
-    file: &'a SafeTensors<'_>,
-    name: &str,
-    dtype: Dtype,
-) -> Result<impl Iterator<Item = [u8; 4]> + 'a, String> {
-    let view = file.tensor(name).map_err(|e| e.to_string())?;
-    if view.dtype() != dtype {
-        return Err(format!("{name} is {:?}, wanted {dtype:?}", view.dtype()));
-    }
-    Ok(view
-        .data()
-        .chunks_exact(4)
-        .map(|b| [b[0], b[1], b[2], b[3]])
-        .collect::<Vec<_>>()
-        .into_iter())
-}
-
-fn u32_values(file: &SafeTensors<'_>, name: &str) -> Result<Vec<u32>, String> {
-    Ok(words(file, name, Dtype::U32)?
-        .map(u32::from_le_bytes)
-        .collect())
-}
-
-fn f32_values(file: &SafeTensors<'_>, name: &str) -> Result<Vec<f32>, String> {
-    Ok(words(file, name, Dtype::F32)?
-        .map(f32::from_le_bytes)
-        .collect())
 }
 
 #[cfg(test)]

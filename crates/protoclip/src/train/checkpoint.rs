@@ -95,7 +95,9 @@ pub fn latest_checkpoint(run_directory: &Path) -> Option<CheckpointInfo> {
     while let Some(info) = good.pop() {
         match verify_checkpoint(&info.path) {
             Ok(()) => return Some(info),
-            Err(message) => tracing::warn!(path = %info.path.display(), message, "skipping a broken checkpoint"),
+            Err(message) => {
+                tracing::warn!(path = %info.path.display(), message, "skipping a broken checkpoint")
+            }
         }
     }
     None
@@ -108,9 +110,13 @@ pub fn latest_checkpoint(run_directory: &Path) -> Option<CheckpointInfo> {
 pub fn verify_checkpoint(directory: &Path) -> Result<(), String> {
     let (manifest, _) = read_manifest(directory)?;
     for file in &manifest.files {
-        let bytes = fs::read(directory.join(&file.name)).map_err(|e| format!("{}: {e}", file.name))?;
+        let bytes =
+            fs::read(directory.join(&file.name)).map_err(|e| format!("{}: {e}", file.name))?;
         if blake3::hash(&bytes).to_hex().as_str() != file.blake3 {
-            return Err(format!("{} does not have the hash of its manifest", file.name));
+            return Err(format!(
+                "{} does not have the hash of its manifest",
+                file.name
+            ));
         }
     }
     Ok(())
@@ -156,7 +162,11 @@ pub fn prune_checkpoints(run_directory: &Path, keep_last: usize) -> io::Result<(
     let best = good
         .iter()
         .filter(|info| info.score.is_some())
-        .max_by(|a, b| a.score.partial_cmp(&b.score).unwrap_or(std::cmp::Ordering::Equal))
+        .max_by(|a, b| {
+            a.score
+                .partial_cmp(&b.score)
+                .unwrap_or(std::cmp::Ordering::Equal)
+        })
         .map(|info| info.step);
     let old = good.len().saturating_sub(keep_last);
     for info in &good[..old] {
@@ -226,7 +236,11 @@ fn read_manifest(directory: &Path) -> Result<(Manifest, String), String> {
             manifest.format
         ));
     }
-    if let Some(file) = manifest.files.iter().find(|f| f.name.contains(['/', '\\']) || f.name.starts_with('.')) {
+    if let Some(file) = manifest
+        .files
+        .iter()
+        .find(|f| f.name.contains(['/', '\\']) || f.name.starts_with('.'))
+    {
         return Err(format!("{MANIFEST}: {:?} is no plain file name", file.name));
     }
     Ok((manifest, blake3::hash(&bytes).to_hex().to_string()))
@@ -239,7 +253,10 @@ fn inspect(directory: &Path) -> Result<CheckpointInfo, String> {
             .map_err(|e| format!("{}: {e}", file.name))?
             .len();
         if found != file.bytes {
-            return Err(format!("{} has {found} bytes, wanted {}", file.name, file.bytes));
+            return Err(format!(
+                "{} has {found} bytes, wanted {}",
+                file.name, file.bytes
+            ));
         }
     }
     Ok(CheckpointInfo {
@@ -288,7 +305,11 @@ mod tests {
         bytes[500] ^= 1;
         fs::write(new.path.join("model"), &bytes).expect("writes");
         assert_eq!(latest_checkpoint(run.path()), Some(old));
-        assert!(verify_checkpoint(&new.path).expect_err("changed").contains("model"));
+        assert!(
+            verify_checkpoint(&new.path)
+                .expect_err("changed")
+                .contains("model")
+        );
         assert!(new.path.exists());
     }
 
@@ -311,7 +332,13 @@ mod tests {
     #[test]
     fn pruning_keeps_the_newest_the_best_and_the_pinned() {
         let run = tempfile::tempdir().expect("folder");
-        for (step, score) in [(10, Some(1.0)), (20, Some(5.0)), (30, Some(2.0)), (40, None), (50, None)] {
+        for (step, score) in [
+            (10, Some(1.0)),
+            (20, Some(5.0)),
+            (30, Some(2.0)),
+            (40, None),
+            (50, None),
+        ] {
             write(run.path(), step, score);
         }
         let pinned = list_checkpoints(run.path()).0[0].path.join(PINNED);

@@ -40,7 +40,7 @@ pub struct ControlChange {
 /// Where a run stands, as the trainer last said.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
-    /// Optimizer steps taken.
+    /// Number, from 1, of the step that is being computed or was computed last; 0 before the first.
     pub step: u64,
     /// Current episode, from 0.
     pub episode: u64,
@@ -88,6 +88,8 @@ struct State {
     /// Values in force or accepted; the trainer compares them with its own.
     wanted: ControlValues,
     position: Position,
+    /// Whether an episode has begun; before that a change of K applies to the very first one.
+    begun: bool,
     checkpoint_wanted: bool,
     plain_clip: bool,
     has_teacher: bool,
@@ -125,6 +127,7 @@ impl Control {
                 command: Command::Run,
                 wanted: values.unwrap_or_else(|| ControlValues::of(config)),
                 position: Position::default(),
+                begun: false,
                 checkpoint_wanted: false,
                 plain_clip: config.preset == Preset::Clip,
                 has_teacher: config.teacher.kind != crate::config::TeacherKind::None,
@@ -185,10 +188,10 @@ impl Control {
             ..after
         } != before;
         let position = state.position;
+        let next_episode = position.episode + u64::from(state.begun);
         self.changed.notify_all();
         Ok(AppliesAt {
-            episode: (after.prototype_count != before.prototype_count)
-                .then_some(position.episode + 1),
+            episode: (after.prototype_count != before.prototype_count).then_some(next_episode),
             step: weights_changed.then_some(position.step + 1),
         })
     }
@@ -208,9 +211,25 @@ impl Control {
         self.lock().command
     }
 
-    /// Trainer: says where the run stands.
+    /// Trainer: says where the run stands before its first episode.
     pub fn set_position(&self, position: Position) {
         self.lock().position = position;
+    }
+
+    /// Trainer: begins an episode and takes the K that is in force for it. One lock, so that every
+    /// change is either in this episode or announced for the next.
+    pub fn begin_episode(&self, episode: u64) -> usize {
+        let mut state = self.lock();
+        state.begun = true;
+        state.position.episode = episode;
+        state.wanted.prototype_count
+    }
+
+    /// Trainer: begins the step with this number, from 1, and takes the values in force for it.
+    pub fn begin_step(&self, step: u64) -> ControlValues {
+        let mut state = self.lock();
+        state.position.step = step;
+        state.wanted
     }
 
     /// Trainer: takes a pending checkpoint request.
@@ -298,10 +317,12 @@ mod tests {
     fn control() -> Control {
         let control = Control::new(&Preset::ProtoclipTeacher.config(), None);
         control.set_position(Position {
-            step: 41,
-            episode: 2,
+            step: 0,
+            episode: 0,
             samples_per_episode: 1000,
         });
+        control.begin_episode(2);
+        control.begin_step(41);
         control
     }
 
@@ -318,6 +339,17 @@ mod tests {
         assert_eq!((at.episode, at.step), (Some(3), Some(42)));
         assert_eq!(control.values().prototype_count, 256);
         assert_eq!(control.values().external_weight, 0.25);
+    }
+
+    #[test]
+    fn before_the_first_episode_k_applies_to_it() {
+        let control = Control::new(&Preset::Protoclip.config(), None);
+        let change = ControlChange {
+            prototype_count: Some(64),
+            ..Default::default()
+        };
+        assert_eq!(control.change(&change).expect("accepted").episode, Some(0));
+        assert_eq!(control.begin_episode(0), 64);
     }
 
     #[test]

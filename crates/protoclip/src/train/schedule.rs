@@ -66,7 +66,10 @@ impl LearningRateSchedule {
         let image = vec![window(image_base, 0, locked_from)];
         let rest = match config.fidelity {
             Fidelity::Reference => vec![window(base, 0, total)],
-            Fidelity::Corrected => vec![window(base, 0, locked_from), window(base, locked_from, total)],
+            Fidelity::Corrected => vec![
+                window(base, 0, locked_from),
+                window(base, locked_from, total),
+            ],
         };
         Self { image, rest }
     }
@@ -118,8 +121,14 @@ mod tests {
                 end: case.text_end_step,
             };
             for (step, [image_rate, rest_rate]) in case.lr.into_iter().enumerate() {
-                assert!((image.rate(step as u64) - image_rate).abs() < 1e-9, "image {step}");
-                assert!((rest.rate(step as u64) - rest_rate).abs() < 1e-9, "rest {step}");
+                assert!(
+                    (image.rate(step as u64) - image_rate).abs() < 1e-9,
+                    "image {step}"
+                );
+                assert!(
+                    (rest.rate(step as u64) - rest_rate).abs() < 1e-9,
+                    "rest {step}"
+                );
             }
         }
     }

@@ -38,7 +38,7 @@ pub enum TrainError {
     #[error(transparent)]
     Device(#[from] crate::device::DeviceError),
     #[error(transparent)]
-    Snapshot(#[from] crate::prototypes::SnapshotError),
+    File(#[from] crate::tensor_file::TensorFileError),
     #[error(transparent)]
     Observer(#[from] super::ObserverError),
     #[error("checkpoint {path}: {message}")]

@@ -1,0 +1,154 @@
+//! Named arrays in one safetensors file, written atomically. The layout of every artifact that is
+//! no model: prototype snapshots, translated prototypes.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use safetensors::SafeTensorError;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+
+/// Why such a file cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum TensorFileError {
+    #[error("{path}: {source}")]
+    Io {
+        path: String,
+        source: std::io::Error,
+    },
+    #[error("{path}: {message}")]
+    Format { path: String, message: String },
+}
+
+/// Arrays on their way to a file.
+#[derive(Debug, Default)]
+pub(crate) struct TensorFileWriter {
+    tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)>,
+    metadata: HashMap<String, String>,
+}
+
+impl TensorFileWriter {
+    pub(crate) fn number(&mut self, key: &str, value: u64) {
+        self.metadata.insert(key.to_owned(), value.to_string());
+    }
+
+    pub(crate) fn f32(&mut self, name: String, shape: Vec<usize>, values: &[f32]) {
+        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        self.tensors.push((name, Dtype::F32, shape, bytes));
+    }
+
+    pub(crate) fn u32(&mut self, name: String, values: &[u32]) {
+        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        self.tensors
+            .push((name, Dtype::U32, vec![values.len()], bytes));
+    }
+
+    /// Writes the file so that a reader sees all of it or the one before.
+    pub(crate) fn write(self, path: &Path) -> Result<(), TensorFileError> {
+        let bytes = self.serialize().map_err(|e| TensorFileError::Format {
+            path: path.display().to_string(),
+            message: e.to_string(),
+        })?;
+        let io = |source| TensorFileError::Io {
+            path: path.display().to_string(),
+            source,
+        };
+        let temporary = path.with_extension("tmp");
+        std::fs::write(&temporary, bytes).map_err(io)?;
+        std::fs::rename(&temporary, path).map_err(io)
+    }
+
+    fn serialize(self) -> Result<Vec<u8>, SafeTensorError> {
+        let views = self
+            .tensors
+            .iter()
+            .map(|(name, dtype, shape, bytes)| {
+                let view = TensorView::new(*dtype, shape.clone(), bytes)?;
+                Ok((name.as_str(), view))
+            })
+            .collect::<Result<Vec<_>, SafeTensorError>>()?;
+        serialize(views, Some(self.metadata))
+    }
+}
+
+/// A file's arrays, checked against its header.
+#[derive(Debug)]
+pub(crate) struct TensorFileReader<'a> {
+    tensors: SafeTensors<'a>,
+    metadata: HashMap<String, String>,
+}
+
+impl<'a> TensorFileReader<'a> {
+    /// Reads `path` and hands its arrays to `take`, whose complaint is reported with the path.
+    pub(crate) fn read<T>(
+        path: &Path,
+        take: impl FnOnce(&TensorFileReader<'_>) -> Result<T, String>,
+    ) -> Result<T, TensorFileError> {
+        let bytes = std::fs::read(path).map_err(|source| TensorFileError::Io {
+            path: path.display().to_string(),
+            source,
+        })?;
+        TensorFileReader::parse(&bytes)
+            .and_then(|reader| take(&reader))
+            .map_err(|message| TensorFileError::Format {
+                path: path.display().to_string(),
+                message,
+            })
+    }
+
+    fn parse(bytes: &'a [u8]) -> Result<Self, String> {
+        let tensors = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| e.to_string())?;
+        let metadata = header.metadata().clone().unwrap_or_default();
+        Ok(Self { tensors, metadata })
+    }
+
+    pub(crate) fn number(&self, key: &str) -> Result<u64, String> {
+        self.metadata
+            .get(key)
+            .and_then(|v| v.parse().ok())
+            .ok_or_else(|| format!("metadata {key:?} is absent or no number"))
+    }
+
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.tensors.tensor(name).is_ok()
+    }
+
+    /// Shape and values of a matrix.
+    pub(crate) fn matrix(&self, name: &str) -> Result<(usize, usize, Vec<f32>), String> {
+        let view = self.tensors.tensor(name).map_err(|e| e.to_string())?;
+        let &[rows, columns] = view.shape() else {
+            return Err(format!(
+                "{name} has shape {:?}, wanted two axes",
+                view.shape()
+            ));
+        };
+        Ok((rows, columns, self.f32(name)?))
+    }
+
+    pub(crate) fn f32(&self, name: &str) -> Result<Vec<f32>, String> {
+        Ok(self
+            .words(name, Dtype::F32)?
+            .map(f32::from_le_bytes)
+            .collect())
+    }
+
+    pub(crate) fn u32(&self, name: &str) -> Result<Vec<u32>, String> {
+        Ok(self
+            .words(name, Dtype::U32)?
+            .map(u32::from_le_bytes)
+            .collect())
+    }
+
+    fn words(
+        &self,
+        name: &str,
+        dtype: Dtype,
+    ) -> Result<impl Iterator<Item = [u8; 4]> + use<'a>, String> {
+        let view = self.tensors.tensor(name).map_err(|e| e.to_string())?;
+        if view.dtype() != dtype {
+            return Err(format!("{name} is {:?}, wanted {dtype:?}", view.dtype()));
+        }
+        let data: &'a [u8] = view.data();
+        Ok(data.chunks_exact(4).map(|b| [b[0], b[1], b[2], b[3]]))
+    }
+}
