@@ -1,1 +1,3 @@
-//! (under construction)
+//! CPU kernels; the only place with `unsafe`.
+
+pub(crate) mod distance;

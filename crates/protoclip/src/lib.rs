@@ -25,6 +25,8 @@ pub mod config;
 pub mod data;
 pub mod device;
 pub mod eval;
+#[cfg(test)]
+mod golden;
 pub mod kernels;
 pub mod loss;
 pub mod model;

@@ -1,8 +1,13 @@
 //! Prototypes: centroids of an episode's features, their translation between spaces, and the
 //! snapshots that the studio shows.
 
+mod back_translation;
+mod group_means;
+mod kmeans;
 mod snapshot;
 mod words;
 
+pub use back_translation::{BackTranslated, BackTranslationError, back_translate};
+pub use kmeans::{KMeansConfig, KMeansError, KMeansProgress, KMeansResult, kmeans};
 pub use snapshot::{PrototypeSnapshot, Space, SpaceClusters};
 pub use words::{CaptionStatistics, prototype_words};

@@ -1,0 +1,243 @@
+//! k-means against golden values and by its properties.
+
+use std::cell::Cell;
+
+use proptest::prelude::*;
+
+use super::assign::Samples;
+use super::*;
+use crate::golden::{Golden, json};
+use crate::kernels::distance::squared_distance;
+use crate::prototypes::group_means::group_sizes;
+
+const SILENT: KMeansProgress<'static> = &|_, _| true;
+
+fn config(count: usize, iterations: usize, restarts: usize, seed: u64) -> KMeansConfig {
+    KMeansConfig {
+        count,
+        iterations,
+        restarts,
+        seed,
+    }
+}
+
+fn relative(got: f64, want: f64) -> f64 {
+    (got - want).abs() / want
+}
+
+#[test]
+fn golden_iterations_from_given_centroids() {
+    let golden = Golden::open("kmeans.safetensors");
+    let features = golden.f32("features");
+    let initial = golden.f32("initial_centroids");
+    for iterations in [1, 5, 20] {
+        let name = |part: &str| format!("iter_{iterations}/{part}");
+        let got = kmeans(
+            &features,
+            32,
+            &config(40, iterations, 1, 0),
+            Some(&initial),
+            SILENT,
+        )
+        .expect("clustered");
+        let inertia = golden.f64(&name("final_inertia"))[0];
+        assert!(
+            relative(got.inertia, inertia) < 1e-3,
+            "{} {inertia}",
+            got.inertia
+        );
+        let trace = golden.f64(&name("objective_trace"));
+        assert!(got.trace.len() >= trace.len(), "stopped too early");
+        for (&got, &want) in got.trace.iter().zip(&trace) {
+            assert!(relative(got, want) < 1e-3, "{got} {want}");
+        }
+        let labels = golden.labels(&name("labels"));
+        let same = got
+            .assignments
+            .iter()
+            .zip(&labels)
+            .filter(|(a, b)| a == b)
+            .count();
+        assert!(
+            same * 100 >= labels.len() * 99,
+            "{same} of {}",
+            labels.len()
+        );
+        let centroids = golden.f32(&name("centroids"));
+        let distance: f32 = squared_distance(&got.centroids, &centroids);
+        assert!(distance < 1e-3, "centroids differ by {distance}");
+    }
+}
+
+#[test]
+fn golden_median_of_free_starts() {
+    let theirs: Vec<f64> =
+        serde_json::from_value(json("kmeans_free_init.json")["final_inertia_over_5_seeds"].clone())
+            .expect("five numbers");
+    let features = Golden::open("kmeans.safetensors").f32("features");
+    let ours: Vec<f64> = (0..5)
+        .map(|seed| {
+            kmeans(&features, 32, &config(40, 20, 3, seed), None, SILENT)
+                .expect("clustered")
+                .inertia
+        })
+        .collect();
+    let median = |mut values: Vec<f64>| {
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    assert!(median(ours.clone()) <= median(theirs), "{ours:?}");
+}
+
+#[test]
+fn threads_do_not_change_a_bit() {
+    let features = Golden::open("kmeans.safetensors").f32("features");
+    let with_threads = |threads| {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .expect("a pool")
+            .install(|| kmeans(&features, 32, &config(40, 5, 2, 9), None, SILENT))
+            .expect("clustered")
+    };
+    assert_eq!(with_threads(1), with_threads(3));
+}
+
+#[test]
+fn progress_rises_to_the_total() {
+    let features = Golden::open("kmeans.safetensors").f32("features");
+    let last = Cell::new((0, 0));
+    let watch = |done, total| {
+        assert!(done >= last.get().0 && done <= total, "{done} of {total}");
+        last.set((done, total));
+        true
+    };
+    kmeans(&features, 32, &config(40, 20, 2, 0), None, &watch).expect("clustered");
+    assert_eq!(last.get(), (123_000, 123_000));
+}
+
+#[test]
+fn a_refusing_callback_cancels_at_once() {
+    let features = Golden::open("kmeans.safetensors").f32("features");
+    let calls = Cell::new(0);
+    let refuse_third = |_, _| {
+        calls.set(calls.get() + 1);
+        calls.get() < 3
+    };
+    let result = kmeans(&features, 32, &config(40, 20, 3, 0), None, &refuse_third);
+    assert_eq!(result, Err(KMeansError::Cancelled));
+    assert_eq!(calls.get(), 3);
+}
+
+#[test]
+fn bad_input_is_named() {
+    let error = |features: &[f32], count, initial: Option<&[f32]>| {
+        kmeans(features, 2, &config(count, 1, 1, 0), initial, SILENT).expect_err("refused")
+    };
+    let rows = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0];
+    let message = error(&rows, 4, None).to_string();
+    assert!(
+        message.contains("3 samples") && message.contains("prototypes.count"),
+        "{message}"
+    );
+    assert_eq!(
+        error(&rows, 0, None),
+        KMeansError::Zero { setting: "count" }
+    );
+    let broken = [0.0, 1.0, 2.0, f32::NAN];
+    let message = error(&broken, 1, None).to_string();
+    assert!(message.contains("row 1"), "{message}");
+    assert!(matches!(
+        error(&rows[..5], 1, None),
+        KMeansError::Shape { .. }
+    ));
+    let few = KMeansError::InitialCount { found: 1, count: 2 };
+    assert_eq!(error(&rows, 2, Some(&rows[..2])), few);
+    let infinite = [f32::INFINITY, 0.0];
+    assert!(matches!(
+        error(&rows, 1, Some(&infinite)),
+        KMeansError::NotFinite { row: 0, .. }
+    ));
+}
+
+#[test]
+fn as_many_centroids_as_samples_are_copies() {
+    let rows = [0.0, 0.1, 5.0, 5.0, -3.0, 0.7];
+    let got = kmeans(&rows, 2, &config(3, 20, 3, 1), None, SILENT).expect("clustered");
+    assert_eq!(got.centroids, rows);
+    assert_eq!(got.assignments, [0, 1, 2]);
+    assert_eq!(got.inertia, 0.0);
+}
+
+#[test]
+fn a_centroid_that_attracts_nothing_splits_a_large_cluster() {
+    let rows: Vec<f32> = (0..100)
+        .flat_map(|i| [1.0 + (i % 10) as f32 * 0.01, (i / 10) as f32])
+        .collect();
+    let initial = [1.0, 4.5, 900.0, 900.0];
+    let got = kmeans(&rows, 2, &config(2, 20, 1, 0), Some(&initial), SILENT).expect("clustered");
+    let sizes = group_sizes(&got.assignments, 2);
+    assert!(sizes.iter().all(|&size| size >= 30), "{sizes:?}");
+}
+
+#[test]
+fn more_centroids_than_distinct_samples_stay_finite() {
+    let rows: Vec<f32> = (0..60).flat_map(|i| [(i % 3) as f32, 1.0]).collect();
+    let got = kmeans(&rows, 2, &config(8, 20, 2, 5), None, SILENT).expect("clustered");
+    assert!(got.centroids.iter().all(|v| v.is_finite()));
+    assert!(got.inertia < 1e-3, "{}", got.inertia);
+}
+
+/// Rows on a coarse grid, so that exact copies and ties are frequent.
+fn grid_rows(dim: usize) -> impl Strategy<Value = Vec<f32>> {
+    prop::collection::vec(
+        (-4i8..=4).prop_map(|v| f32::from(v) / 4.0),
+        dim * 12..dim * 300,
+    )
+    .prop_map(move |mut values| {
+        values.truncate(values.len() / dim * dim);
+        values
+    })
+}
+
+proptest! {
+    /// Between repairs of empty centroids, the objective never rises.
+    #[test]
+    fn the_objective_never_rises(rows in grid_rows(3), count in 1usize..12, seed in 0u64..1000) {
+        let samples = Samples::new(&rows, 3);
+        let config = config(count, 15, 1, seed);
+        let restart = Lloyd::new(&samples, &config, SILENT).restart(0, None).expect("clustered");
+        for (step, pair) in restart.trace.windows(2).enumerate() {
+            prop_assert!(restart.splits[step] > 0 || pair[1] <= pair[0] * (1.0 + 1e-6), "{pair:?}");
+        }
+    }
+
+    /// Every sample has the nearest centroid, copies have the same one, and distances are theirs.
+    #[test]
+    fn samples_are_at_their_nearest_centroid(rows in grid_rows(3), count in 1usize..12, seed in 0u64..1000) {
+        let got = kmeans(&rows, 3, &config(count, 10, 1, seed), None, SILENT).expect("clustered");
+        let mut inertia = 0.0;
+        for (i, row) in rows.chunks_exact(3).enumerate() {
+            let own = got.assignments[i] as usize;
+            let all: Vec<f32> = got.centroids.chunks_exact(3).map(|c| squared_distance(row, c)).collect();
+            prop_assert!(all.iter().all(|&d| all[own] <= d + 1e-5), "{own} {all:?}");
+            prop_assert!((got.distances[i].powi(2) - all[own]).abs() < 1e-5);
+            inertia += f64::from(all[own]);
+            for (j, other) in rows.chunks_exact(3).enumerate().skip(i) {
+                prop_assert!(row != other || got.assignments[j] as usize == own);
+            }
+        }
+        prop_assert!((got.inertia - inertia).abs() < 1e-4 * (1.0 + inertia));
+    }
+
+    /// Of equal centroids the first takes all.
+    #[test]
+    fn ties_go_to_the_lowest_index(rows in grid_rows(3), copies in 2usize..40) {
+        let one = [0.5f32, -0.25, 1.0];
+        let centroids = one.repeat(copies);
+        let samples = Samples::new(&rows, 3);
+        let mut meter = super::assign::Meter::new(1, SILENT);
+        let assignment = samples.assign(&centroids, &mut meter).expect("assigned");
+        prop_assert!(assignment.nearest.iter().all(|&c| c == 0));
+    }
+}
