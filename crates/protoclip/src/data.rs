@@ -2,12 +2,21 @@
 //!
 //! A [`PairSource`] gives random access to pairs by [`SampleId`]. It knows no model and no episode.
 
+mod builtin;
+mod decode;
+mod draw;
+mod sampler;
+
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{DataConfig, DataFacts};
+use crate::config::{DataConfig, DataFacts, DataSource};
+
+pub use builtin::BuiltinSource;
+pub use decode::{LARGEST_DECODE, LARGEST_SIDE};
+pub use sampler::EpisodeSampler;
 
 /// Index of a usable pair in its source, stable while the source's fingerprint is.
 pub type SampleId = u32;
@@ -117,6 +126,16 @@ pub enum DataError {
     Cancelled,
 }
 
+impl DataError {
+    /// A sample number that a source does not have.
+    fn no_such_sample(name: &str, sample: SampleId, pairs: usize) -> Self {
+        Self::Format {
+            path: name.into(),
+            message: format!("there is no sample {sample}, it has {pairs} pairs"),
+        }
+    }
+}
+
 /// Progress of opening a source; return `false` to cancel.
 pub type OpenProgress<'a> = &'a (dyn Fn(u64, u64) -> bool + Sync);
 
@@ -128,6 +147,24 @@ pub fn open(
     config: &DataConfig,
     progress: OpenProgress<'_>,
 ) -> Result<Arc<dyn PairSource>, DataError> {
-    let _ = (config, progress);
-    Err(DataError::Cancelled)
+    match config.source {
+        DataSource::Builtin => {
+            let source = BuiltinSource::new();
+            let pairs = source.len() as u64;
+            if progress(pairs, pairs) {
+                Ok(Arc::new(source))
+            } else {
+                Err(DataError::Cancelled)
+            }
+        }
+        DataSource::Csv => Err(DataError::Format {
+            path: config
+                .path
+                .as_deref()
+                .unwrap_or(std::path::Path::new(""))
+                .display()
+                .to_string(),
+            message: "this build cannot read CSV files yet".into(),
+        }),
+    }
 }

@@ -1,0 +1,106 @@
+//! Decoding of untrusted pictures to RGB, within limits.
+
+use std::io::{BufRead, Cursor, Seek};
+
+use image::{DynamicImage, ImageReader, Limits, Rgb, RgbImage};
+
+/// Largest accepted width and height, in pixels.
+pub const LARGEST_SIDE: u32 = 16_384;
+/// Largest memory that decoding one picture may take, in bytes.
+pub const LARGEST_DECODE: u64 = 256 << 20;
+
+/// Decodes bytes in memory; transparency is composited on white and EXIF orientation ignored, as the
+/// reference does.
+pub(super) fn decode_bytes(bytes: &[u8]) -> Result<RgbImage, String> {
+    let reader = ImageReader::new(Cursor::new(bytes))
+        .with_guessed_format()
+        .map_err(|e| e.to_string())?;
+    decode(reader)
+}
+
+fn decode<R: BufRead + Seek>(mut reader: ImageReader<R>) -> Result<RgbImage, String> {
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(LARGEST_SIDE);
+    limits.max_image_height = Some(LARGEST_SIDE);
+    limits.max_alloc = Some(LARGEST_DECODE);
+    reader.limits(limits);
+    let picture = reader.decode().map_err(|e| e.to_string())?;
+    if picture.width() == 0 || picture.height() == 0 {
+        return Err("the picture is empty".into());
+    }
+    Ok(on_white(picture))
+}
+
+fn on_white(picture: DynamicImage) -> RgbImage {
+    if !picture.color().has_alpha() {
+        return picture.into_rgb8();
+    }
+    let rgba = picture.into_rgba8();
+    let mut rgb = RgbImage::new(rgba.width(), rgba.height());
+    for (to, from) in rgb.pixels_mut().zip(rgba.pixels()) {
+        let [r, g, b, a] = from.0;
+        *to = Rgb([r, g, b].map(|c| over_white(c, a)));
+    }
+    rgb
+}
+
+/// `c·a + 255·(1 − a)`, rounded.
+fn over_white(channel: u8, alpha: u8) -> u8 {
+    let alpha = u32::from(alpha);
+    ((u32::from(channel) * alpha + 255 * (255 - alpha) + 127) / 255) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use image::{ImageFormat, RgbaImage};
+
+    use super::*;
+
+    fn png(picture: &RgbaImage) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        picture
+            .write_to(&mut bytes, ImageFormat::Png)
+            .expect("encodes");
+        bytes.into_inner()
+    }
+
+    #[test]
+    fn transparency_becomes_white() {
+        let mut picture = RgbaImage::new(3, 1);
+        picture.put_pixel(0, 0, image::Rgba([10, 20, 30, 255]));
+        picture.put_pixel(1, 0, image::Rgba([10, 20, 30, 0]));
+        picture.put_pixel(2, 0, image::Rgba([0, 0, 255, 128]));
+        let rgb = decode_bytes(&png(&picture)).expect("decodes");
+        let pixels: Vec<[u8; 3]> = rgb.pixels().map(|p| p.0).collect();
+        assert_eq!(pixels, [[10, 20, 30], [255, 255, 255], [127, 127, 255]]);
+    }
+
+    #[test]
+    fn a_bomb_is_refused_before_its_pixels_are_allocated() {
+        // A valid PNG header that claims 65,535 × 65,535 pixels.
+        let mut bytes = png(&RgbaImage::new(1, 1));
+        bytes[16..24].copy_from_slice(&[0, 0, 0xff, 0xff, 0, 0, 0xff, 0xff]);
+        let crc = crc32(&bytes[12..29]);
+        bytes[29..33].copy_from_slice(&crc.to_be_bytes());
+        assert!(decode_bytes(&bytes).is_err());
+    }
+
+    #[test]
+    fn cut_and_foreign_bytes_are_errors() {
+        let whole = png(&RgbaImage::new(20, 20));
+        for end in 0..whole.len() - 16 {
+            assert!(decode_bytes(&whole[..end]).is_err(), "cut at {end}");
+        }
+        assert!(decode_bytes(b"not a picture").is_err());
+    }
+
+    fn crc32(bytes: &[u8]) -> u32 {
+        !bytes.iter().fold(!0_u32, |crc, &byte| {
+            (0..8).fold(crc ^ u32::from(byte), |c, _| {
+                (c >> 1) ^ (0xedb8_8320 & 0_u32.wrapping_sub(c & 1))
+            })
+        })
+    }
+}
