@@ -2,7 +2,7 @@
 //! snapshots that the studio shows.
 
 mod back_translation;
-mod group_means;
+pub(crate) mod group_means;
 mod kmeans;
 mod snapshot;
 mod words;
