@@ -1,0 +1,24 @@
+// What the server says about a chart, in its `data-chart` attribute.
+
+export interface SeriesSpec {
+  tag: string;
+  label: string;
+  /** One of the hues of tokens.css: image, text, teacher, clip, proto, total. */
+  hue: string;
+}
+
+export interface ChartSpec {
+  key: string;
+  title: string;
+  unit: string;
+  /** A horizontal line with a meaning, such as ln(batch) for InfoNCE. */
+  reference: { value: number; label: string } | null;
+  log: boolean;
+  series: SeriesSpec[];
+}
+
+/** A steering change at a step. */
+export interface Marker {
+  step: number;
+  label: string;
+}

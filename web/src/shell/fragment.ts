@@ -1,0 +1,42 @@
+// Replaces a part of the page by the server's current version of it.
+import { first } from "./dom.ts";
+
+/**
+ * Fetches `element.dataset.fragment` and swaps it in, unless nothing changed or the person's
+ * focus is inside (then the next change tries again). Returns whether the page now is current.
+ */
+export async function refresh(element: HTMLElement): Promise<boolean> {
+  const path = element.dataset["fragment"];
+  if (!path) return true;
+  const response = await fetch(path, { headers: { accept: "text/html" } }).catch(() => null);
+  if (!response?.ok) return false;
+  const html = await response.text();
+  const typing = element.contains(document.activeElement);
+  if (typing) return swapKeepingFocus(element, html);
+  if (element.innerHTML !== html) element.innerHTML = html;
+  return true;
+}
+
+function swapKeepingFocus(element: HTMLElement, html: string): boolean {
+  const held = document.activeElement;
+  const id = held instanceof HTMLElement ? held.id : "";
+  if (!id || held instanceof HTMLInputElement) return false;
+  element.innerHTML = html;
+  first(`#${CSS.escape(id)}`, HTMLElement, element)?.focus({ preventScroll: true });
+  return true;
+}
+
+/** Calls `work` at most every `pause` milliseconds, the last call never lost. */
+export function throttled(pause: number, work: () => void): () => void {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let last = -Infinity;
+  return () => {
+    if (timer !== undefined) return;
+    const wait = Math.max(0, last + pause - performance.now());
+    timer = setTimeout(() => {
+      timer = undefined;
+      last = performance.now();
+      work();
+    }, wait);
+  };
+}
