@@ -156,7 +156,7 @@ impl ClipConfig {
     /// An unknown name, an unreadable file, or the first field that is wrong and what it must be.
     pub fn load(name_or_path: &str) -> Result<Self, ModelConfigError> {
         let path = Path::new(name_or_path);
-        if !path.extension().is_some_and(|e| e == "json") && !path.is_file() {
+        if path.extension().is_none_or(|e| e != "json") && !path.is_file() {
             return Self::named(name_or_path);
         }
         let text = fs::read_to_string(path).map_err(|source| ModelConfigError::Io {

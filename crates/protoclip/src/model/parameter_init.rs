@@ -74,7 +74,7 @@ impl<'a> ParameterInit<'a> {
             values.extend([(first * std) as f32, (second * std) as f32]);
         }
         values.truncate(count);
-        self.from_values(name, shape, values)
+        self.param_of(name, shape, values)
     }
 
     /// Uniform values in `[-bound, bound)`.
@@ -88,7 +88,7 @@ impl<'a> ParameterInit<'a> {
         let values = (0..shape.iter().product())
             .map(|_| ((2.0 * unit(&mut rng) - 1.0) * bound) as f32)
             .collect();
-        self.from_values(name, shape, values)
+        self.param_of(name, shape, values)
     }
 
     /// A buffer that training updates and no optimizer touches.
@@ -97,7 +97,7 @@ impl<'a> ParameterInit<'a> {
         RunningStatistic::new(parameter_id(&format!("{}{name}", self.prefix)), value)
     }
 
-    fn from_values<const D: usize>(
+    fn param_of<const D: usize>(
         &self,
         name: &str,
         shape: [usize; D],

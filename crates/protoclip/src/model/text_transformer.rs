@@ -2,7 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::nn::Embedding;
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{DType, Int, IntDType, Tensor};
 
 use super::parameter_init::ParameterInit;
 use super::transformer::BlockShape;
@@ -55,8 +55,14 @@ impl TextTransformer {
     pub fn forward(&self, tokens: Tensor<2, Int>) -> Tensor<2> {
         let [batch, length] = tokens.dims();
         let device = tokens.device();
-        let row = Tensor::<1, Int>::arange(0..batch as i64, &device).mul_scalar(length as i64);
-        let end = tokens.clone().argmax(1).reshape([batch]) + row;
+        // Burn does not mix integer widths, and token ids may come in either.
+        let end = tokens
+            .clone()
+            .argmax(1)
+            .reshape([batch])
+            .cast(IntDType::I32);
+        let rows = Tensor::<1, Int>::arange(0..batch as i64, (&device, DType::I32));
+        let end = rows.mul_scalar(length as i32) + end;
 
         let embedded = self.token_embedding.forward(tokens);
         let x = embedded + self.positional_embedding.val().unsqueeze::<3>();
