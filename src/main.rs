@@ -1,1 +1,13 @@
-fn main() {}
+//! The program: reads its settings, hands over to the command, ends with its exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use protoclip_studio::cli;
+use protoclip_studio::settings::Settings;
+
+fn main() -> ExitCode {
+    let settings = Settings::parse();
+    cli::start_logging(settings.log_format);
+    cli::run(settings.command)
+}

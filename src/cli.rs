@@ -1,0 +1,59 @@
+//! Subcommands, one file each. Errors are printed here and nowhere else.
+
+mod doctor;
+mod serve;
+mod signals;
+mod train;
+
+use std::fmt;
+use std::process::ExitCode;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::settings::{Command, LogFormat};
+
+/// Exit code of a wrong command line or setting.
+const USAGE: u8 = 2;
+
+/// An error that the user can avoid by asking otherwise.
+#[derive(Debug)]
+struct UsageError(String);
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+/// Runs a command and says how it ended: 0 well, 1 failed, 2 wrongly asked.
+pub fn run(command: Command) -> ExitCode {
+    let result = match command {
+        Command::Serve(settings) => serve::serve(settings),
+        Command::Train(settings) => train::train(settings),
+        Command::Doctor(settings) => doctor::doctor(settings),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            let usage = error.downcast_ref::<UsageError>().is_some();
+            ExitCode::from(if usage { USAGE } else { 1 })
+        }
+    }
+}
+
+/// Sends log messages to the terminal. `PROTOCLIP_STUDIO_LOG` chooses which, as in `debug` or
+/// `protoclip_studio=trace`.
+pub fn start_logging(format: LogFormat) {
+    let chosen = std::env::var("PROTOCLIP_STUDIO_LOG")
+        .unwrap_or_else(|_| "warn,protoclip=info,protoclip_studio=info".into());
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(chosen))
+        .with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => lines.init(),
+        LogFormat::Json => lines.json().init(),
+    }
+}

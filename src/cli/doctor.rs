@@ -1,0 +1,55 @@
+//! `doctor`: what this machine offers.
+
+use protoclip::device::DeviceChoice;
+
+use super::UsageError;
+use crate::settings::{DoctorSettings, data_dir_or_default};
+use crate::studio::DataDir;
+
+pub(super) fn doctor(settings: DoctorSettings) -> anyhow::Result<()> {
+    println!("protoclip-studio {}", env!("CARGO_PKG_VERSION"));
+    for choice in [
+        DeviceChoice::Auto,
+        DeviceChoice::Cpu,
+        DeviceChoice::Cuda(0),
+        DeviceChoice::Wgpu,
+    ] {
+        let found = match choice.open() {
+            Ok(device) => device.name,
+            Err(error) => format!("no: {error}"),
+        };
+        println!("  device {:<8} {found}", choice.to_string());
+    }
+    println!("  instructions    {}", instructions().join(" "));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    println!("  threads         {threads}");
+    let root = data_dir_or_default(settings.data_dir)
+        .ok_or_else(|| UsageError("HOME is not set; give --data-dir".into()))?;
+    let data_dir = DataDir::open(&root)?;
+    println!("  data directory  {}", data_dir.root().display());
+    println!("  runs            {}", data_dir.run_ids()?.len());
+    let gibibytes = data_dir.free_bytes()? as f64 / f64::from(1 << 30);
+    println!("  free disk       {gibibytes:.1} GiB");
+    Ok(())
+}
+
+/// Vector instructions that kernels can use here.
+fn instructions() -> Vec<&'static str> {
+    #[cfg(target_arch = "x86_64")]
+    let found = [
+        ("sse4.2", is_x86_feature_detected!("sse4.2")),
+        ("avx", is_x86_feature_detected!("avx")),
+        ("avx2", is_x86_feature_detected!("avx2")),
+        ("fma", is_x86_feature_detected!("fma")),
+        ("avx512f", is_x86_feature_detected!("avx512f")),
+        ("avx512bf16", is_x86_feature_detected!("avx512bf16")),
+    ];
+    #[cfg(target_arch = "aarch64")]
+    let found = [("neon", true)];
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let found = [("portable", true)];
+    found
+        .into_iter()
+        .filter_map(|(name, present)| present.then_some(name))
+        .collect()
+}

@@ -1,0 +1,161 @@
+//! `serve`: the studio behind an address.
+
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use protoclip::device::DeviceChoice;
+use tokio::sync::watch;
+
+use super::UsageError;
+use super::signals::{END_LIMIT, Signals, quit};
+use crate::server::{AllowedHosts, AppState};
+use crate::settings::{ServeSettings, data_dir_or_default};
+use crate::studio::{DataDir, DataSets, Studio, StudioOptions, TrainerRunner};
+
+const DEFAULT_PORT: u16 = 7878;
+/// Ports tried when none was asked for.
+const PORTS_TRIED: u16 = 100;
+/// How long answers under way may take once the runs are saved.
+const DRAIN_LIMIT: Duration = Duration::from_secs(1);
+
+pub(super) fn serve(settings: ServeSettings) -> anyhow::Result<()> {
+    refuse_open_address(settings.host)?;
+    let device = DeviceChoice::parse(&settings.device).map_err(|e| UsageError(e.to_string()))?;
+    device.open()?;
+    let studio = open_studio(&settings)?;
+    let listener = bind(settings.host, settings.port)?;
+    let address = listener.local_addr().context("cannot read the address")?;
+    let url = format!("http://{address}");
+    studio.announce(&url)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("http")
+        .enable_all()
+        .build()
+        .context("cannot start the server's threads")?;
+    let result = runtime.block_on(serve_until_signal(listener, &studio, settings.open));
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    result
+}
+
+/// Without authentication, whoever reaches the address owns the runs.
+fn refuse_open_address(host: IpAddr) -> anyhow::Result<()> {
+    if host.is_loopback() {
+        return Ok(());
+    }
+    let message = format!(
+        "--host {host} would let others in, and this version cannot ask them for a token; \
+         use 127.0.0.1 and a tunnel such as ssh -L 7878:127.0.0.1:7878"
+    );
+    Err(UsageError(message).into())
+}
+
+fn open_studio(settings: &ServeSettings) -> anyhow::Result<Arc<Studio>> {
+    let root = data_dir_or_default(settings.data_dir.clone())
+        .ok_or_else(|| UsageError("HOME is not set; give a data directory".into()))?;
+    let data_dir = DataDir::open(&root)
+        .with_context(|| "the data directory cannot be used; give another one")?;
+    let data_sets = Arc::new(DataSets::default());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let runner = TrainerRunner::new(Arc::clone(&data_sets), threads)?;
+    Ok(Studio::start(StudioOptions {
+        data_dir,
+        data_sets,
+        runner: Arc::new(runner),
+        default_device: settings.device.clone(),
+    })?)
+}
+
+/// Binds the asked port, or the first free one from the default on.
+fn bind(host: IpAddr, asked: Option<u16>) -> anyhow::Result<TcpListener> {
+    if let Some(port) = asked {
+        let address = SocketAddr::new(host, port);
+        return TcpListener::bind(address).map_err(|error| {
+            let fix = "stop what uses it, or choose another --port";
+            UsageError(format!("cannot listen on {address}: {error}; {fix}")).into()
+        });
+    }
+    for port in DEFAULT_PORT..DEFAULT_PORT + PORTS_TRIED {
+        match TcpListener::bind(SocketAddr::new(host, port)) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse => (),
+            bound => return bound.with_context(|| format!("cannot listen on {host}:{port}")),
+        }
+    }
+    let last = DEFAULT_PORT + PORTS_TRIED - 1;
+    let message = format!("ports {DEFAULT_PORT} to {last} are all in use; choose one with --port");
+    Err(UsageError(message).into())
+}
+
+async fn serve_until_signal(
+    listener: TcpListener,
+    studio: &Arc<Studio>,
+    open: bool,
+) -> anyhow::Result<()> {
+    let address = listener.local_addr().context("cannot read the address")?;
+    listener
+        .set_nonblocking(true)
+        .context("cannot use the address")?;
+    let listener = tokio::net::TcpListener::from_std(listener).context("cannot use the address")?;
+    let mut signals = Signals::listen()?;
+    let (end, ending) = watch::channel(false);
+    let state = AppState::new(
+        Arc::clone(studio),
+        AllowedHosts::of(address),
+        ending.clone(),
+    );
+    let mut server = tokio::spawn(crate::server::serve(listener, state, ending));
+    say_ready(address, studio, open);
+    tokio::select! {
+        ended = &mut server => {
+            ended.context("the server panicked")?.context("the server failed")?;
+        }
+        () = signals.next() => println!("ending: saving runs; once more to quit at once"),
+    }
+    let saving = Arc::clone(studio);
+    let saved = tokio::task::spawn_blocking(move || saving.shutdown(END_LIMIT));
+    tokio::select! {
+        saved = saved => if !saved.unwrap_or(false) {
+            eprintln!("a run took too long to save; it goes on from its last checkpoint");
+        },
+        () = signals.next() => quit(),
+    }
+    end.send_replace(true);
+    // Clients that keep a connection open lose it.
+    let _late = tokio::time::timeout(DRAIN_LIMIT, server).await;
+    Ok(())
+}
+
+fn say_ready(address: SocketAddr, studio: &Studio, open: bool) {
+    let facts = studio.facts();
+    println!("protoclip-studio {} is ready", facts.version);
+    println!("  address  http://{address}");
+    println!("  data     {}", facts.data_dir);
+    println!("  device   {}", facts.device);
+    if open && let Err(error) = open::that_detached(format!("http://{address}")) {
+        eprintln!("cannot open a browser: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_busy_port_that_was_asked_for_is_a_usage_error_naming_it() {
+        let host = IpAddr::from([127, 0, 0, 1]);
+        let taken = TcpListener::bind((host, 0)).expect("binds");
+        let port = taken.local_addr().expect("address").port();
+        let error = bind(host, Some(port)).expect_err("busy");
+        assert!(error.downcast_ref::<UsageError>().is_some());
+        assert!(error.to_string().contains(&port.to_string()), "{error}");
+    }
+
+    #[test]
+    fn an_address_that_others_can_reach_is_refused() {
+        assert!(refuse_open_address(IpAddr::from([0, 0, 0, 0])).is_err());
+        assert!(refuse_open_address(IpAddr::from([127, 0, 0, 1])).is_ok());
+    }
+}

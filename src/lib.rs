@@ -1,0 +1,15 @@
+//! protoclip-studio: start, watch, steer and understand ProtoCLIP training from a browser.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`settings`] | what flags and environment say, parsed once |
+//! | [`cli`] | one file per subcommand |
+//! | [`studio`] | the run manager: queue, trainer thread, stores, live changes; knows no HTTP |
+//! | [`server`] | axum: the JSON API, the event stream, pages and assets |
+//!
+//! Imports go from `cli` to `server` to `studio` to the learning library `protoclip`.
+
+pub mod cli;
+pub mod server;
+pub mod settings;
+pub mod studio;

@@ -1,0 +1,131 @@
+//! `/api/openapi.json`, made from the same table as the router.
+
+use axum::Json;
+use protoclip::config::RunConfig;
+use protoclip::train::ControlValues;
+use serde_json::{Map, Value, json};
+
+use super::endpoint::Endpoint;
+use super::router::routes;
+
+pub(super) fn endpoint() -> Endpoint {
+    Endpoint::get("/api/openapi.json", "This description", async || {
+        Json(description())
+    })
+}
+
+fn description() -> Value {
+    let mut paths: Map<String, Value> = Map::new();
+    for endpoint in routes() {
+        let path = paths.entry(endpoint.path).or_insert_with(|| json!({}));
+        path[endpoint.method.as_str().to_lowercase()] = operation(&endpoint);
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "protoclip-studio",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Runs, curves, prototypes and pictures of ProtoCLIP training. \
+                            Changes of all runs come as server-sent events from /events.",
+        },
+        "paths": paths,
+        "components": {"schemas": schemas()},
+    })
+}
+
+fn operation(endpoint: &Endpoint) -> Value {
+    let (status, content_type) = endpoint.success;
+    let mut responses = json!({
+        status.to_string(): {"description": "success", "content": {content_type: {}}},
+    });
+    for failure in endpoint.failures {
+        let schema = if *failure == 422 {
+            "FieldErrors"
+        } else {
+            "Error"
+        };
+        responses[failure.to_string()] = json!({
+            "description": meaning(*failure),
+            "content": {"application/json": {"schema": reference(schema)}},
+        });
+    }
+    let mut operation = json!({
+        "summary": endpoint.summary,
+        "parameters": parameters(endpoint),
+        "responses": responses,
+    });
+    if let Some(schema) = endpoint.body {
+        operation["requestBody"] =
+            json!({"content": {"application/json": {"schema": reference(schema)}}});
+    }
+    operation
+}
+
+fn parameters(endpoint: &Endpoint) -> Vec<Value> {
+    let in_path = endpoint
+        .path
+        .split('/')
+        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+        .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}));
+    let in_query = endpoint.query.iter().map(|(name, meaning)| {
+        json!({"name": name, "in": "query", "description": meaning, "schema": {"type": "string"}})
+    });
+    in_path.chain(in_query).collect()
+}
+
+fn reference(schema: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{schema}")})
+}
+
+fn meaning(status: u16) -> &'static str {
+    match status {
+        400 => "the request cannot be read",
+        404 => "there is no such thing",
+        409 => "the state does not allow it",
+        422 => "settings are wrong",
+        503 => "try again soon",
+        _ => "failure",
+    }
+}
+
+fn schemas() -> Value {
+    let config = serde_json::to_value(RunConfig::default()).unwrap_or_default();
+    let controls = serde_json::to_value(ControlValues::of(&RunConfig::default()));
+    json!({
+        "RunConfig": schema_like(&config),
+        "Controls": schema_like(&controls.unwrap_or_default()),
+        "RunEdit": {"type": "object", "properties": {
+            "name": {"type": "string"},
+            "tags": {"type": "array", "items": {"type": "string"}},
+        }},
+        "Error": {"type": "object", "properties": {"error": {"type": "string"}}},
+        "FieldErrors": {"type": "object", "properties": {"errors": {
+            "type": "array",
+            "items": {"type": "object", "properties": {
+                "field": {"type": "string"}, "message": {"type": "string"},
+            }},
+        }}},
+    })
+}
+
+/// A schema whose fields have the types and defaults of an example; every field may be left out.
+fn schema_like(example: &Value) -> Value {
+    match example {
+        Value::Object(fields) => {
+            let properties: Map<String, Value> = fields
+                .iter()
+                .map(|(name, value)| (name.clone(), schema_like(value)))
+                .collect();
+            json!({"type": "object", "properties": properties})
+        }
+        Value::Array(items) => {
+            let items = items.first().map_or_else(|| json!({}), schema_like);
+            json!({"type": "array", "items": items})
+        }
+        Value::String(_) => json!({"type": "string", "default": example}),
+        Value::Bool(_) => json!({"type": "boolean", "default": example}),
+        Value::Number(n) if n.is_f64() => json!({"type": "number", "default": example}),
+        Value::Number(_) => json!({"type": "integer", "default": example}),
+        Value::Null => json!({}),
+    }
+}

@@ -1,0 +1,53 @@
+//! What every handler can reach.
+
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, watch};
+
+use super::{AllowedHosts, AppError};
+use crate::studio::{Studio, StudioError};
+
+/// Shared by all requests; cheap to clone.
+#[derive(Clone)]
+pub struct AppState {
+    pub studio: Arc<Studio>,
+    /// Turns true when the server is to end; event streams then end.
+    pub(crate) ending: watch::Receiver<bool>,
+    pub(crate) hosts: Arc<AllowedHosts>,
+    /// Permits of event streams, each held for the life of its stream.
+    pub(crate) streams: Arc<Semaphore>,
+    /// Permits of picture decoding, so that a page of thumbnails leaves threads for others.
+    pub(crate) pictures: Arc<Semaphore>,
+}
+
+/// Event streams open at the same time.
+const MOST_STREAMS: usize = 1024;
+/// Pictures decoded at the same time.
+const MOST_PICTURES: usize = 4;
+
+impl AppState {
+    pub fn new(studio: Arc<Studio>, hosts: AllowedHosts, ending: watch::Receiver<bool>) -> Self {
+        Self {
+            studio,
+            ending,
+            hosts: Arc::new(hosts),
+            streams: Arc::new(Semaphore::new(MOST_STREAMS)),
+            pictures: Arc::new(Semaphore::new(MOST_PICTURES)),
+        }
+    }
+
+    /// Asks the studio something on a thread that may block.
+    ///
+    /// # Errors
+    /// What the studio answered, or an internal error when it panicked.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Studio) -> Result<T, StudioError> + Send + 'static,
+    ) -> Result<T, AppError> {
+        let studio = Arc::clone(&self.studio);
+        tokio::task::spawn_blocking(move || question(&studio))
+            .await
+            .map_err(AppError::internal)?
+            .map_err(AppError::from)
+    }
+}

@@ -1,0 +1,133 @@
+//! What the user asked for: flags over environment over defaults, parsed once.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Interactive studio for prototypical contrastive language-image pretraining.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    about,
+    after_help = "\
+Examples:
+  protoclip-studio serve                     start the studio and open the address it prints
+  protoclip-studio train run.toml            train in this terminal; `serve` shows the run
+  protoclip-studio doctor                    what this machine offers"
+)]
+pub struct Settings {
+    #[command(subcommand)]
+    pub command: Command,
+    /// How log messages are written to the terminal
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "text",
+        env = "PROTOCLIP_STUDIO_LOG_FORMAT"
+    )]
+    pub log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start the studio: an address to open in a browser
+    Serve(ServeSettings),
+    /// Train one run in this terminal
+    Train(TrainSettings),
+    /// Print what this machine offers: devices, instructions, threads, disk
+    Doctor(DoctorSettings),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  protoclip-studio serve
+  protoclip-studio serve ~/experiments --port 8000 --open
+  PROTOCLIP_STUDIO_DEVICE=cpu protoclip-studio serve")]
+pub struct ServeSettings {
+    /// Where runs are kept [default: protoclip-studio in the user's data directory]
+    #[arg(env = "PROTOCLIP_STUDIO_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Address to listen on; only this machine unless you say otherwise
+    #[arg(long, default_value = "127.0.0.1", env = "PROTOCLIP_STUDIO_HOST")]
+    pub host: IpAddr,
+    /// Port to listen on [default: 7878, or the next free one]
+    #[arg(long, env = "PROTOCLIP_STUDIO_PORT")]
+    pub port: Option<u16>,
+    /// Open the studio in the browser
+    #[arg(long, env = "PROTOCLIP_STUDIO_OPEN")]
+    pub open: bool,
+    /// Device of new runs: auto, cpu, cuda:N or wgpu
+    #[arg(long, default_value = "auto", env = "PROTOCLIP_STUDIO_DEVICE")]
+    pub device: String,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  protoclip-studio train run.toml
+  protoclip-studio train run.toml --set episodes=5 --set prototypes.count=256
+  protoclip-studio train run.toml --set 'data.path=\"pairs.csv\"' --set 'data.source=\"csv\"'
+  protoclip-studio train --resume 20261124-061530-protoclip-k3x9")]
+pub struct TrainSettings {
+    /// Settings of the run as TOML; what is left out comes from its preset
+    #[arg(required_unless_present = "resume", conflicts_with = "resume")]
+    pub config: Option<PathBuf>,
+    /// Where runs are kept [default: protoclip-studio in the user's data directory]
+    #[arg(long, env = "PROTOCLIP_STUDIO_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Replace one setting, such as prototypes.count=256; can be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE", conflicts_with = "resume")]
+    pub set: Vec<String>,
+    /// Go on with a run from its latest checkpoint
+    #[arg(long, value_name = "RUN_ID")]
+    pub resume: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct DoctorSettings {
+    /// Where runs are kept [default: protoclip-studio in the user's data directory]
+    #[arg(long, env = "PROTOCLIP_STUDIO_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// The directory given, or `protoclip-studio` where the system keeps a user's data.
+pub fn data_dir_or_default(given: Option<PathBuf>) -> Option<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    given.or_else(|| {
+        let base = variable("XDG_DATA_HOME").map(PathBuf::from).or_else(|| {
+            variable("HOME").map(|home| PathBuf::from(home).join(".local").join("share"))
+        })?;
+        Some(base.join("protoclip-studio"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Settings::command().debug_assert();
+    }
+
+    #[test]
+    fn train_wants_a_file_or_a_run_but_not_both() {
+        let parse = |line: &str| Settings::try_parse_from(line.split(' '));
+        assert!(parse("x train").is_err());
+        assert!(parse("x train a.toml --resume r").is_err());
+        assert!(parse("x train --resume r --set seed=1").is_err());
+        assert!(parse("x train a.toml --set seed=1 --set episodes=2").is_ok());
+        assert!(parse("x train --resume r").is_ok());
+    }
+}

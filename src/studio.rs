@@ -1,0 +1,284 @@
+//! The run manager: everything the program does with runs, without a word of HTTP.
+//!
+//! [`Studio`] is called from any thread. Its methods read small files and SQLite and may take
+//! milliseconds, some longer (opening a data set, decoding pictures): an async caller puts them on
+//! a blocking thread. One OS thread named `trainer` trains one run at a time; subscribers to
+//! [`Studio::subscribe`] can never slow it.
+//!
+//! Locks, in the order in which they may be nested: desk, one run's recorder, live.
+
+mod create;
+mod data_dir;
+mod data_sets;
+mod desk;
+mod edit;
+mod error;
+mod live;
+mod lock_file;
+mod niceness;
+mod pace;
+mod queue;
+mod recorder;
+mod records;
+mod run_directory;
+mod run_id;
+mod run_log;
+mod run_snapshot;
+mod run_state;
+mod run_store;
+mod runner;
+mod series;
+mod session;
+mod trainer;
+mod view;
+
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Instant;
+
+use jiff::Timestamp;
+use protoclip::config::{ConfigErrors, RunConfig};
+use protoclip::device::DeviceChoice;
+
+pub use create::{new_run, start_problems};
+pub use data_dir::DataDir;
+pub use data_sets::{DataSet, DataSetId, DataSets};
+pub use edit::RunEdit;
+pub use error::StudioError;
+pub use live::{Message, MessageBody, Subscription};
+pub use lock_file::{LockFile, LockHolder};
+pub use recorder::{Change, NewPrototypes, Recorder};
+pub use run_directory::{ForkOrigin, RunDirectory, RunMeta};
+pub use run_id::RunId;
+pub use run_log::{LineKind, LogLine, NewLine};
+pub use run_snapshot::{PhaseProgress, RunSnapshot};
+pub use run_state::{Action, Request, RunState};
+pub use run_store::{Batch, Point, RunStore};
+pub use runner::{RunJob, Runner, TrainerRunner};
+pub use series::{Bucket, FEWEST_BUCKETS, MOST_BUCKETS, Series, SeriesQuery};
+pub use session::{Listener, SharedRecorder, run_session};
+pub use view::{CheckpointView, RunView, StudioFacts, data_name};
+
+use desk::Desk;
+use live::Live;
+
+/// The run manager of one data directory.
+pub struct Studio {
+    data_dir: DataDir,
+    data_sets: Arc<DataSets>,
+    runner: Arc<dyn Runner>,
+    /// What `auto` becomes in new runs.
+    default_device: String,
+    live: Live,
+    desk: Mutex<Desk>,
+    /// Signalled when the desk changes.
+    desk_changed: Condvar,
+    trainer: trainer::TrainerThread,
+    lock: Mutex<LockFile>,
+    opened: Instant,
+}
+
+/// How a studio is set up.
+pub struct StudioOptions {
+    pub data_dir: DataDir,
+    pub data_sets: Arc<DataSets>,
+    pub runner: Arc<dyn Runner>,
+    /// Device of new runs that leave it at `auto`.
+    pub default_device: String,
+}
+
+impl Studio {
+    /// Takes the data directory, marks runs that a dead process left behind as interrupted, and
+    /// starts the trainer thread.
+    ///
+    /// # Errors
+    /// When another server has the directory, or it cannot be read.
+    pub fn start(options: StudioOptions) -> Result<Arc<Self>, StudioError> {
+        let lock = options.data_dir.lock()?;
+        let records = records::load_all(&options.data_dir, &options.data_sets)?;
+        let now = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0);
+        let studio = Arc::new(Self {
+            live: Live::new(records, now),
+            data_dir: options.data_dir,
+            data_sets: options.data_sets,
+            runner: options.runner,
+            default_device: options.default_device,
+            desk: Mutex::new(Desk::default()),
+            desk_changed: Condvar::new(),
+            trainer: trainer::TrainerThread::default(),
+            lock: Mutex::new(lock),
+            opened: Instant::now(),
+        });
+        trainer::start(&studio)?;
+        Ok(studio)
+    }
+
+    /// Writes the address of the server into the lock file, for those who come second.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn announce(&self, url: &str) -> Result<(), StudioError> {
+        let mut lock = self
+            .lock
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        lock.describe(Some(url))
+    }
+
+    /// All runs, newest first.
+    pub fn runs(&self) -> Vec<RunView> {
+        let mut views = Vec::new();
+        self.live.each(|record| views.push(RunView::from(record)));
+        views.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| b.id.cmp(&a.id)));
+        views
+    }
+
+    /// One run.
+    ///
+    /// # Errors
+    /// When there is none with this id.
+    pub fn run(&self, id: &RunId) -> Result<RunView, StudioError> {
+        Ok(RunView::from(&self.record(id)?))
+    }
+
+    /// The settings that a run was started with.
+    ///
+    /// # Errors
+    /// When there is no such run or its settings cannot be read.
+    pub fn config(&self, id: &RunId) -> Result<Arc<RunConfig>, StudioError> {
+        let record = self.readable(id)?;
+        Ok(record.config)
+    }
+
+    /// A curve of a run.
+    ///
+    /// # Errors
+    /// When there is no such run or its database cannot be read.
+    pub fn series(&self, id: &RunId, query: &SeriesQuery) -> Result<Series, StudioError> {
+        match self.store(id)? {
+            Some(store) => Series::read(&store, query),
+            None => Ok(Series {
+                tag: query.tag.clone(),
+                shown: 0,
+                total: 0,
+                points: Vec::new(),
+            }),
+        }
+    }
+
+    /// Every point of a curve, as (step, value), ascending.
+    ///
+    /// # Errors
+    /// As [`Studio::series`].
+    pub fn points(&self, id: &RunId, tag: &str) -> Result<Vec<(u64, f64)>, StudioError> {
+        let mut points = Vec::new();
+        if let Some(store) = self.store(id)? {
+            store.each_point(tag, (0, u64::MAX), |step, value| points.push((step, value)))?;
+        }
+        Ok(points)
+    }
+
+    /// Names of the curves of a run, each with its number of points.
+    ///
+    /// # Errors
+    /// As [`Studio::series`].
+    pub fn tags(&self, id: &RunId) -> Result<Vec<(String, u64)>, StudioError> {
+        match self.store(id)? {
+            Some(store) => store.tags(),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Log lines numbered above `after`, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// As [`Studio::series`].
+    pub fn log(&self, id: &RunId, after: i64, limit: usize) -> Result<Vec<LogLine>, StudioError> {
+        match self.store(id)? {
+            Some(store) => store.lines(after, limit),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Usable checkpoints of a run, oldest first.
+    ///
+    /// # Errors
+    /// When there is no such run.
+    pub fn checkpoints(&self, id: &RunId) -> Result<Vec<CheckpointView>, StudioError> {
+        self.record(id)?;
+        let directory = self.data_dir.run(id);
+        let found = self.runner.checkpoints(directory.path());
+        Ok(found
+            .into_iter()
+            .map(|checkpoint| CheckpointView {
+                step: checkpoint.step,
+                episode: checkpoint.episode,
+                path: checkpoint
+                    .path
+                    .strip_prefix(directory.path())
+                    .unwrap_or(&checkpoint.path)
+                    .display()
+                    .to_string(),
+                bytes: checkpoint.bytes,
+                hash: checkpoint.hash,
+                pinned: checkpoint.pinned,
+            })
+            .collect())
+    }
+
+    /// Listens to changes of all runs, after hearing again what came after number `after`.
+    pub fn subscribe(&self, after: Option<u64>) -> Subscription {
+        self.live.subscribe(after)
+    }
+
+    /// Number of subscribers.
+    pub fn listeners(&self) -> usize {
+        self.live.listeners()
+    }
+
+    /// The machine and the directory.
+    pub fn facts(&self) -> StudioFacts {
+        let device = DeviceChoice::parse(&self.default_device)
+            .and_then(DeviceChoice::open)
+            .map_or_else(|e| e.to_string(), |device| device.name);
+        StudioFacts {
+            version: env!("CARGO_PKG_VERSION"),
+            data_dir: self.data_dir.root().display().to_string(),
+            free_bytes: self.data_dir.free_bytes().ok(),
+            device,
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+
+    /// Seconds since it was started.
+    pub fn uptime_seconds(&self) -> f64 {
+        self.opened.elapsed().as_secs_f64()
+    }
+
+    fn record(&self, id: &RunId) -> Result<view::RunRecord, StudioError> {
+        self.live.record(id).ok_or_else(|| no_run(id))
+    }
+
+    fn readable(&self, id: &RunId) -> Result<view::RunRecord, StudioError> {
+        let record = self.record(id)?;
+        if record.broken {
+            let reason = record.snapshot.reason.unwrap_or_default();
+            return Err(StudioError::Conflict(format!(
+                "this run cannot be read: {reason}"
+            )));
+        }
+        Ok(record)
+    }
+
+    /// The database of a run; `None` before anything was written.
+    fn store(&self, id: &RunId) -> Result<Option<RunStore>, StudioError> {
+        self.readable(id)?;
+        let path = self.data_dir.run(id).database();
+        path.exists().then(|| RunStore::read(&path)).transpose()
+    }
+}
+
+fn no_run(id: &RunId) -> StudioError {
+    StudioError::NotFound(format!(
+        "there is no run {id}; see /runs for those that exist"
+    ))
+}

@@ -1,0 +1,209 @@
+//! Data sets that runs refer to: opened once, shared by training and pages.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::SystemTime;
+
+use protoclip::config::{DataConfig, DataSource};
+use protoclip::data::{DataError, PairSource};
+use protoclip::prototypes::CaptionStatistics;
+use serde::{Deserialize, Serialize};
+
+use super::StudioError;
+
+/// Names a data set in URLs: `builtin`, or a hash of its settings.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DataSetId(String);
+
+/// An open data set with what is derived from it.
+#[derive(Debug)]
+pub struct DataSet {
+    pub id: DataSetId,
+    pub source: Arc<dyn PairSource>,
+    statistics: OnceLock<CaptionStatistics>,
+}
+
+/// All data sets that were named by a run.
+#[derive(Debug, Default)]
+pub struct DataSets {
+    known: Mutex<HashMap<DataSetId, Arc<Slot>>>,
+}
+
+/// One data set; its lock is held while it is opened, so that it is opened once.
+#[derive(Debug)]
+struct Slot {
+    config: DataConfig,
+    open: Mutex<Option<Opened>>,
+}
+
+#[derive(Debug)]
+struct Opened {
+    set: Arc<DataSet>,
+    file: FileStamp,
+}
+
+/// Time and size of the data set's file when it was opened.
+type FileStamp = Option<(SystemTime, u64)>;
+
+/// Captions that the word statistics look at, evenly spread over the data set.
+const STATISTICS_CAPTIONS: usize = 50_000;
+
+impl DataSetId {
+    /// The id of the data set with these settings.
+    pub fn of(config: &DataConfig) -> Self {
+        if config.source == DataSource::Builtin {
+            return Self("builtin".into());
+        }
+        let text = serde_json::to_vec(config).unwrap_or_default();
+        Self(blake3::hash(&text).to_hex()[..16].to_owned())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for DataSetId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<&str> for DataSetId {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl DataSet {
+    fn new(id: DataSetId, source: Arc<dyn PairSource>) -> Self {
+        Self {
+            id,
+            source,
+            statistics: OnceLock::new(),
+        }
+    }
+
+    /// Word counts of the captions, computed at the first call.
+    pub fn statistics(&self) -> &CaptionStatistics {
+        self.statistics.get_or_init(|| {
+            let stride = self.source.len().div_ceil(STATISTICS_CAPTIONS).max(1);
+            let captions: Vec<String> = (0..self.source.len())
+                .step_by(stride)
+                .filter_map(|sample| self.source.caption(sample as u32).ok())
+                .collect();
+            CaptionStatistics::of(captions.iter().map(String::as_str))
+        })
+    }
+}
+
+impl DataSets {
+    /// Makes the data set of a run known, so that its id can be asked for.
+    pub fn register(&self, config: &DataConfig) -> DataSetId {
+        let id = DataSetId::of(config);
+        self.slot(&id, config);
+        id
+    }
+
+    /// The data set with this id, opened when it is not yet.
+    ///
+    /// # Errors
+    /// When no run names it or it cannot be opened.
+    pub fn get(&self, id: &DataSetId) -> Result<Arc<DataSet>, StudioError> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = known.get(id).cloned();
+        drop(known);
+        let slot =
+            slot.ok_or_else(|| StudioError::NotFound(format!("no run uses a data set {id}")))?;
+        Ok(slot.open(id, &|_, _| true)?)
+    }
+
+    /// Opens the data set of a configuration, or gives the open one when its file is unchanged.
+    /// `progress` gets done and total and cancels by answering `false`.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn open(
+        &self,
+        config: &DataConfig,
+        progress: &(dyn Fn(u64, u64) -> bool + Sync),
+    ) -> Result<Arc<DataSet>, DataError> {
+        let id = DataSetId::of(config);
+        self.slot(&id, config).open(&id, progress)
+    }
+
+    /// The data set if it is open already.
+    pub fn opened(&self, config: &DataConfig) -> Option<Arc<DataSet>> {
+        let slot = self.slot(&DataSetId::of(config), config);
+        let open = slot.open.try_lock().ok()?;
+        open.as_ref().map(|opened| Arc::clone(&opened.set))
+    }
+
+    fn slot(&self, id: &DataSetId, config: &DataConfig) -> Arc<Slot> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = known.entry(id.clone()).or_insert_with(|| {
+            Arc::new(Slot {
+                config: config.clone(),
+                open: Mutex::new(None),
+            })
+        });
+        Arc::clone(slot)
+    }
+}
+
+impl Slot {
+    fn open(
+        &self,
+        id: &DataSetId,
+        progress: &(dyn Fn(u64, u64) -> bool + Sync),
+    ) -> Result<Arc<DataSet>, DataError> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = self.config.path.as_deref().and_then(stamp);
+        if let Some(opened) = open.as_ref().filter(|opened| opened.file == file) {
+            return Ok(Arc::clone(&opened.set));
+        }
+        let source = protoclip::data::open(&self.config, progress)?;
+        let set = Arc::new(DataSet::new(id.clone(), source));
+        *open = Some(Opened {
+            set: Arc::clone(&set),
+            file,
+        });
+        Ok(set)
+    }
+}
+
+fn stamp(path: &Path) -> FileStamp {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_name_settings_not_files_on_disk() {
+        let builtin = DataConfig::default();
+        assert_eq!(DataSetId::of(&builtin).as_str(), "builtin");
+        let csv = DataConfig {
+            source: DataSource::Csv,
+            path: Some("/secret/pairs.csv".into()),
+            ..DataConfig::default()
+        };
+        let id = DataSetId::of(&csv);
+        assert_eq!(id, DataSetId::of(&csv));
+        assert_eq!(id.as_str().len(), 16);
+        assert!(!id.as_str().contains("secret"));
+    }
+
+    #[test]
+    fn a_data_set_that_no_run_names_is_not_found() {
+        let error = DataSets::default()
+            .get(&"builtin".into())
+            .expect_err("unknown");
+        assert!(matches!(error, StudioError::NotFound(_)));
+    }
+}

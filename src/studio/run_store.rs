@@ -1,0 +1,545 @@
+//! `run.db`: the points, events and progress of one run, in SQLite with a write-ahead log.
+//!
+//! One writer, which is whoever holds the run's lock; any number of readers beside it. Every
+//! commit replaces the stored snapshot, so points and progress never disagree.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use protoclip::train::{LogLevel, Tag};
+use rusqlite::types::Value as SqlValue;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction};
+use serde_json::{Value, json};
+
+use super::StudioError;
+use super::run_log::{LogLine, NewLine};
+use super::run_snapshot::RunSnapshot;
+
+/// One value of a curve.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Point {
+    pub tag: Tag,
+    pub step: u64,
+    pub value: f64,
+}
+
+/// What one transaction adds.
+#[derive(Debug, Default)]
+pub struct Batch {
+    pub points: Vec<Point>,
+    pub lines: Vec<NewLine>,
+}
+
+/// The database of one run.
+#[derive(Debug)]
+pub struct RunStore {
+    connection: Connection,
+    path: PathBuf,
+}
+
+/// How long a reader or a second connection waits for a commit.
+const BUSY_LIMIT: Duration = Duration::from_secs(5);
+const FORMAT: i64 = 1;
+const SCHEMA: &str = "
+    CREATE TABLE IF NOT EXISTS points(
+        tag TEXT NOT NULL, step INTEGER NOT NULL, value REAL,
+        PRIMARY KEY(tag, step)) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS events(
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        step INTEGER NOT NULL, time TEXT NOT NULL, kind TEXT NOT NULL, json TEXT NOT NULL);
+    CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    PRAGMA user_version = 1;";
+
+impl RunStore {
+    /// Opens the database for writing, creating it when absent.
+    ///
+    /// # Errors
+    /// When the file is no database, was written by a newer version, or cannot be written.
+    pub fn open(path: &Path) -> Result<Self, StudioError> {
+        let error = StudioError::database(path);
+        let connection = Connection::open(path).map_err(&error)?;
+        connection.busy_timeout(BUSY_LIMIT).map_err(&error)?;
+        let store = Self {
+            connection,
+            path: path.to_owned(),
+        };
+        store.check_format()?;
+        store.prepare().map_err(error)?;
+        Ok(store)
+    }
+
+    /// Opens the database for reading.
+    ///
+    /// # Errors
+    /// When it is absent or unreadable.
+    pub fn read(path: &Path) -> Result<Self, StudioError> {
+        let error = StudioError::database(path);
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(&error)?;
+        connection.busy_timeout(BUSY_LIMIT).map_err(error)?;
+        let store = Self {
+            connection,
+            path: path.to_owned(),
+        };
+        store.check_format()?;
+        Ok(store)
+    }
+
+    fn check_format(&self) -> Result<(), StudioError> {
+        let found: i64 = self
+            .connection
+            .query_row("PRAGMA user_version", [], |row| row.get(0))
+            .map_err(StudioError::database(&self.path))?;
+        if found > FORMAT {
+            return Err(StudioError::format(
+                &self.path,
+                format!(
+                    "written by a newer version (format {found}, known up to {FORMAT}); update the program"
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    fn prepare(&self) -> rusqlite::Result<()> {
+        self.connection.pragma_update(None, "journal_mode", "WAL")?;
+        self.connection
+            .pragma_update(None, "synchronous", "NORMAL")?;
+        self.connection.execute_batch(SCHEMA)
+    }
+
+    /// Adds a batch and replaces the snapshot, in one transaction. Gives the lines back numbered.
+    ///
+    /// A kill of the process loses nothing committed; only [`RunStore::commit_durably`] also
+    /// survives a power failure.
+    ///
+    /// # Errors
+    /// When the disk is full or the file was damaged; nothing of the batch is then stored.
+    pub fn commit(
+        &mut self,
+        batch: &Batch,
+        snapshot: &RunSnapshot,
+    ) -> Result<Vec<LogLine>, StudioError> {
+        let path = self.path.clone();
+        let write = |connection: &mut Connection| {
+            let transaction = connection.transaction()?;
+            insert_points(&transaction, &batch.points)?;
+            let lines = insert_lines(&transaction, &batch.lines)?;
+            put_snapshot(&transaction, snapshot)?;
+            transaction.commit()?;
+            Ok(lines)
+        };
+        write(&mut self.connection).map_err(StudioError::database(&path))
+    }
+
+    /// As [`RunStore::commit`], and on return everything committed so far is on the disk, marked as
+    /// what belongs before the checkpoint at the snapshot's step.
+    ///
+    /// # Errors
+    /// As [`RunStore::commit`].
+    pub fn commit_durably(
+        &mut self,
+        batch: &Batch,
+        snapshot: &RunSnapshot,
+    ) -> Result<Vec<LogLine>, StudioError> {
+        let lines = self.commit(batch, snapshot)?;
+        self.synchronous("FULL")?;
+        let marked = self.mark_checkpoint(snapshot.step);
+        self.synchronous("NORMAL")?;
+        marked.map(|()| lines)
+    }
+
+    /// Remembers which events came before the checkpoint at `step`, since later ones can have the
+    /// same step.
+    fn mark_checkpoint(&self, step: u64) -> Result<(), StudioError> {
+        self.connection
+            .execute(
+                "INSERT OR REPLACE INTO meta(key, value)
+                 VALUES('checkpoint ' || ?1, (SELECT IFNULL(MAX(seq), 0) FROM events))",
+                [step],
+            )
+            .map(|_| ())
+            .map_err(StudioError::database(&self.path))
+    }
+
+    fn synchronous(&self, level: &str) -> Result<(), StudioError> {
+        self.connection
+            .pragma_update(None, "synchronous", level)
+            .map_err(StudioError::database(&self.path))
+    }
+
+    /// Starts a session at `step`: removes points and events after its checkpoint and stores the
+    /// snapshot that `begin` makes of the values that remain, in one transaction.
+    ///
+    /// # Errors
+    /// As [`RunStore::commit`].
+    pub fn restart(
+        &mut self,
+        step: u64,
+        line: &NewLine,
+        begin: impl FnOnce(BTreeMap<String, f64>) -> RunSnapshot,
+    ) -> Result<(RunSnapshot, Vec<LogLine>), StudioError> {
+        let error = StudioError::database(&self.path);
+        let write = |connection: &mut Connection| {
+            let transaction = connection.transaction()?;
+            let mark = checkpoint_mark(&transaction, step)?;
+            transaction.execute("DELETE FROM points WHERE step > ?1", [step])?;
+            transaction.execute(
+                "DELETE FROM events WHERE step > ?1 OR seq > ?2",
+                (step, mark),
+            )?;
+            let snapshot = begin(latest(&transaction)?);
+            let lines = insert_lines(&transaction, std::slice::from_ref(line))?;
+            put_snapshot(&transaction, &snapshot)?;
+            transaction.commit()?;
+            Ok((snapshot, lines))
+        };
+        write(&mut self.connection).map_err(error)
+    }
+
+    /// The snapshot of the last commit; `None` before the first.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn snapshot(&self) -> Result<Option<RunSnapshot>, StudioError> {
+        let text: Option<String> = self
+            .connection
+            .query_row("SELECT value FROM meta WHERE key = 'snapshot'", [], |row| {
+                row.get(0)
+            })
+            .optional()
+            .map_err(StudioError::database(&self.path))?;
+        text.map(|t| serde_json::from_str(&t).map_err(|e| StudioError::format(&self.path, e)))
+            .transpose()
+    }
+
+    /// Log lines numbered above `after`, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn lines(&self, after: i64, limit: usize) -> Result<Vec<LogLine>, StudioError> {
+        let read = || {
+            let mut query = self.connection.prepare_cached(
+                "SELECT seq, step, time, kind, json FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+            )?;
+            let rows = query.query_map((after, limit), line_of)?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().map_err(StudioError::database(&self.path))
+    }
+
+    /// Names of all curves, sorted, each with its number of points.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn tags(&self) -> Result<Vec<(String, u64)>, StudioError> {
+        let read = || {
+            let mut query = self
+                .connection
+                .prepare_cached("SELECT tag, COUNT(*) FROM points GROUP BY tag ORDER BY tag")?;
+            let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().map_err(StudioError::database(&self.path))
+    }
+
+    /// Calls `each` with step and value of every point of a curve in `from..=to`, ascending.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn each_point(
+        &self,
+        tag: &str,
+        (from, to): (u64, u64),
+        mut each: impl FnMut(u64, f64),
+    ) -> Result<(), StudioError> {
+        let mut read = || {
+            let mut query = self.connection.prepare_cached(
+                "SELECT step, value FROM points WHERE tag = ?1 AND step BETWEEN ?2 AND ?3 ORDER BY step",
+            )?;
+            let largest = i64::MAX as u64;
+            let mut rows = query.query((tag, from.min(largest), to.min(largest)))?;
+            while let Some(row) = rows.next()? {
+                each(row.get(0)?, number(row.get(1)?));
+            }
+            Ok(())
+        };
+        read().map_err(StudioError::database(&self.path))
+    }
+
+    /// Points after `step` of all curves, for following a run of another process.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn points_after(&self, step: u64) -> Result<Vec<Point>, StudioError> {
+        let read = || {
+            let mut query = self.connection.prepare_cached(
+                "SELECT tag, step, value FROM points WHERE step > ?1 ORDER BY step",
+            )?;
+            let rows = query.query_map([step], |row| {
+                Ok(Point {
+                    tag: Tag::Owned(row.get(0)?),
+                    step: row.get(1)?,
+                    value: number(row.get(2)?),
+                })
+            })?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().map_err(StudioError::database(&self.path))
+    }
+}
+
+/// SQLite stores a NaN as NULL.
+fn number(value: Option<f64>) -> f64 {
+    value.unwrap_or(f64::NAN)
+}
+
+fn insert_points(transaction: &Transaction<'_>, points: &[Point]) -> rusqlite::Result<()> {
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO points(tag, step, value) VALUES(?1, ?2, ?3)
+         ON CONFLICT(tag, step) DO UPDATE SET value = excluded.value",
+    )?;
+    for point in points {
+        let value = if point.value.is_nan() {
+            SqlValue::Null
+        } else {
+            SqlValue::Real(point.value)
+        };
+        insert.execute((point.tag.as_ref(), point.step, value))?;
+    }
+    Ok(())
+}
+
+fn insert_lines(
+    transaction: &Transaction<'_>,
+    lines: &[NewLine],
+) -> rusqlite::Result<Vec<LogLine>> {
+    let mut insert = transaction
+        .prepare_cached("INSERT INTO events(step, time, kind, json) VALUES(?1, ?2, ?3, ?4)")?;
+    let mut numbered = Vec::with_capacity(lines.len());
+    for line in lines {
+        let body = json!({"level": line.level, "message": line.message, "data": line.data});
+        let time = line.time.to_string();
+        insert.execute((line.step, time, line.kind.name(), body.to_string()))?;
+        numbered.push(LogLine {
+            seq: transaction.last_insert_rowid(),
+            step: line.step,
+            time: line.time,
+            kind: line.kind,
+            level: line.level,
+            message: line.message.clone(),
+            data: line.data.clone(),
+        });
+    }
+    Ok(numbered)
+}
+
+fn put_snapshot(transaction: &Transaction<'_>, snapshot: &RunSnapshot) -> rusqlite::Result<()> {
+    let text = serde_json::to_string(snapshot)
+        .map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
+    transaction
+        .prepare_cached("INSERT OR REPLACE INTO meta(key, value) VALUES('snapshot', ?1)")?
+        .execute([text])?;
+    Ok(())
+}
+
+/// Number of the last event before the checkpoint at `step`; the largest number when unknown.
+fn checkpoint_mark(transaction: &Transaction<'_>, step: u64) -> rusqlite::Result<i64> {
+    let mark: Option<String> = transaction
+        .query_row(
+            "SELECT value FROM meta WHERE key = 'checkpoint ' || ?1",
+            [step],
+            |row| row.get(0),
+        )
+        .optional()?;
+    Ok(mark.and_then(|m| m.parse().ok()).unwrap_or(i64::MAX))
+}
+
+fn latest(transaction: &Transaction<'_>) -> rusqlite::Result<BTreeMap<String, f64>> {
+    let mut query = transaction
+        .prepare("SELECT tag, MAX(step), value FROM points WHERE value IS NOT NULL GROUP BY tag")?;
+    let rows = query.query_map([], |row| {
+        Ok((row.get::<_, String>(0)?, number(row.get(2)?)))
+    })?;
+    rows.collect()
+}
+
+fn line_of(row: &Row<'_>) -> rusqlite::Result<LogLine> {
+    let (kind, body): (String, String) = (row.get(3)?, row.get(4)?);
+    let wrong = |column: usize| {
+        move |e: serde_json::Error| {
+            rusqlite::Error::FromSqlConversionFailure(
+                column,
+                rusqlite::types::Type::Text,
+                Box::new(e),
+            )
+        }
+    };
+    let body: Value = serde_json::from_str(&body).map_err(wrong(4))?;
+    let time: String = row.get(2)?;
+    Ok(LogLine {
+        seq: row.get(0)?,
+        step: row.get(1)?,
+        time: time.parse().unwrap_or(Timestamp::UNIX_EPOCH),
+        kind: serde_json::from_value(Value::String(kind)).map_err(wrong(3))?,
+        level: serde_json::from_value(body["level"].clone()).unwrap_or(LogLevel::Info),
+        message: body["message"].as_str().unwrap_or_default().to_owned(),
+        data: body["data"].clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use protoclip::config::RunConfig;
+
+    use super::*;
+    use crate::studio::RunState;
+    use crate::studio::run_log::LineKind;
+
+    fn point(tag: &'static str, step: u64, value: f64) -> Point {
+        Point {
+            tag: tag.into(),
+            step,
+            value,
+        }
+    }
+
+    fn line(step: u64, message: &str) -> NewLine {
+        NewLine::new(step, LineKind::Message, message, Value::Null)
+    }
+
+    fn store(folder: &tempfile::TempDir) -> RunStore {
+        RunStore::open(&folder.path().join("run.db")).expect("opens")
+    }
+
+    fn values(store: &RunStore, tag: &str) -> Vec<(u64, f64)> {
+        let mut found = Vec::new();
+        store
+            .each_point(tag, (0, u64::MAX), |step, value| found.push((step, value)))
+            .expect("reads");
+        found
+    }
+
+    #[test]
+    fn what_is_committed_is_read_by_another_connection() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let mut written = store(&folder);
+        let mut snapshot = RunSnapshot::queued(&RunConfig::default());
+        snapshot.step = 2;
+        let batch = Batch {
+            points: vec![
+                point("a", 1, 0.5),
+                point("a", 2, f64::NAN),
+                point("b", 1, 3.0),
+            ],
+            lines: vec![line(0, "first"), line(2, "second")],
+        };
+        let lines = written.commit_durably(&batch, &snapshot).expect("commits");
+        assert_eq!(lines.iter().map(|l| l.seq).collect::<Vec<_>>(), [1, 2]);
+
+        let read = RunStore::read(&folder.path().join("run.db")).expect("opens");
+        assert_eq!(read.snapshot().expect("reads"), Some(snapshot));
+        assert_eq!(read.lines(0, 10).expect("reads"), lines);
+        assert_eq!(read.lines(1, 10).expect("reads"), lines[1..]);
+        let a = values(&read, "a");
+        assert_eq!(a[0], (1, 0.5));
+        assert!(a[1].1.is_nan());
+        assert_eq!(
+            read.tags().expect("reads"),
+            [("a".to_owned(), 2), ("b".to_owned(), 1)]
+        );
+        assert_eq!(read.points_after(1).expect("reads").len(), 1);
+    }
+
+    #[test]
+    fn a_restart_removes_what_came_after_its_step_and_marks_it_running() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let mut store = store(&folder);
+        let snapshot = RunSnapshot::queued(&RunConfig::default());
+        let batch = Batch {
+            points: (1..=9).map(|step| point("a", step, step as f64)).collect(),
+            lines: (0..=9).map(|step| line(step, "x")).collect(),
+        };
+        store.commit(&batch, &snapshot).expect("commits");
+        let (restarted, _) = store
+            .restart(5, &line(5, "again"), |latest| {
+                let mut snapshot = snapshot.clone();
+                snapshot.latest = latest;
+                snapshot.enter(RunState::Running, None);
+                snapshot
+            })
+            .expect("restarts");
+        assert_eq!(restarted.latest["a"], 5.0);
+        let steps: Vec<u64> = values(&store, "a").iter().map(|p| p.0).collect();
+        assert_eq!(steps, [1, 2, 3, 4, 5]);
+        let lines = store.lines(0, 100).expect("reads");
+        assert_eq!(lines.last().expect("lines").message, "again");
+        assert!(lines.iter().all(|l| l.step <= 5));
+        assert_eq!(
+            store.snapshot().expect("reads").expect("stored").state,
+            RunState::Running
+        );
+    }
+
+    #[test]
+    fn events_after_a_checkpoint_at_the_same_step_are_removed_too() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let mut store = store(&folder);
+        let mut snapshot = RunSnapshot::queued(&RunConfig::default());
+        snapshot.step = 5;
+        let one = |message: &str| Batch {
+            points: Vec::new(),
+            lines: vec![line(5, message)],
+        };
+        store
+            .commit_durably(&one("before"), &snapshot)
+            .expect("commits");
+        store.commit(&one("after"), &snapshot).expect("commits");
+        store
+            .restart(5, &line(5, "again"), |_| snapshot.clone())
+            .expect("restarts");
+        let messages: Vec<String> = store
+            .lines(0, 100)
+            .expect("reads")
+            .into_iter()
+            .map(|l| l.message)
+            .collect();
+        assert_eq!(messages, ["before", "again"]);
+    }
+
+    #[test]
+    fn a_point_written_twice_is_stored_once() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let mut store = store(&folder);
+        let batch = Batch {
+            points: vec![point("a", 1, 1.0), point("a", 1, 2.0)],
+            lines: Vec::new(),
+        };
+        store
+            .commit(&batch, &RunSnapshot::queued(&RunConfig::default()))
+            .expect("commits");
+        assert_eq!(values(&store, "a"), [(1, 2.0)]);
+    }
+
+    #[test]
+    fn a_file_that_is_no_database_is_an_error_naming_it() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let path = folder.path().join("run.db");
+        std::fs::write(&path, "not a database at all, only some text").expect("writes");
+        let error = RunStore::open(&path).expect_err("refused").to_string();
+        assert!(error.contains("run.db"), "{error}");
+    }
+
+    #[test]
+    fn a_newer_format_is_refused() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        store(&folder)
+            .connection
+            .pragma_update(None, "user_version", 9)
+            .expect("writes");
+        let error = RunStore::open(&folder.path().join("run.db")).expect_err("refused");
+        assert!(error.to_string().contains("newer version"), "{error}");
+    }
+}

@@ -1,0 +1,110 @@
+//! One training session: runs a [`Runner`] with its events recorded and told to a listener.
+//!
+//! Called by the trainer thread and by `train` on the command line, on the thread that trains.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use protoclip::data::DataError;
+use protoclip::train::{
+    Command, Control, Observer, ObserverError, Outcome, StopReason, TrainError, TrainEvent,
+};
+
+use super::recorder::{Change, Recorder};
+use super::runner::{RunJob, Runner};
+use super::{RunState, StudioError};
+
+/// Hears what was stored. Called on the training thread with the recorder locked: must be quick.
+pub trait Listener: Send {
+    /// `change` was stored; `recorder` shows where the run is now.
+    fn changed(&mut self, change: &Change, recorder: &Recorder);
+}
+
+/// A recorder shared between the trainer and those who steer.
+pub type SharedRecorder = Arc<Mutex<Recorder>>;
+
+/// Trains until the run ends, records how, and says it.
+///
+/// # Errors
+/// When the end could not be stored; the run then is what its last commit says.
+pub fn run_session(
+    runner: &dyn Runner,
+    job: RunJob,
+    control: &Control,
+    recorder: &SharedRecorder,
+    listener: &mut dyn Listener,
+) -> Result<(RunState, Option<String>), StudioError> {
+    let mut observer = RecordingObserver { recorder, listener };
+    let ended = catch_unwind(AssertUnwindSafe(|| runner.run(job, &mut observer, control)));
+    let (state, reason) = match ended {
+        Ok(result) => state_after(result, control.command()),
+        Err(panic) => (
+            RunState::Failed,
+            Some(format!("training panicked: {}", panic_message(&*panic))),
+        ),
+    };
+    let mut recorder = lock(recorder);
+    let change = recorder.end(state, reason.clone())?;
+    listener.changed(&change, &recorder);
+    Ok((state, reason))
+}
+
+/// Locks a recorder; a panic of training does not make it unusable.
+pub(crate) fn lock(recorder: &SharedRecorder) -> MutexGuard<'_, Recorder> {
+    recorder.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct RecordingObserver<'a> {
+    recorder: &'a SharedRecorder,
+    listener: &'a mut dyn Listener,
+}
+
+impl Observer for RecordingObserver<'_> {
+    fn on_event(&mut self, event: TrainEvent) -> Result<(), ObserverError> {
+        let mut recorder = lock(self.recorder);
+        if let Some(change) = recorder.event(event).map_err(unstored)? {
+            self.listener.changed(&change, &recorder);
+        }
+        Ok(())
+    }
+
+    fn before_checkpoint(&mut self, step: u64) -> Result<(), ObserverError> {
+        let mut recorder = lock(self.recorder);
+        let change = recorder.before_checkpoint(step).map_err(unstored)?;
+        self.listener.changed(&change, &recorder);
+        Ok(())
+    }
+}
+
+fn unstored(error: StudioError) -> ObserverError {
+    ObserverError(format!("the run's progress cannot be stored: {error}"))
+}
+
+fn state_after(
+    result: Result<Outcome, TrainError>,
+    command: Command,
+) -> (RunState, Option<String>) {
+    let shutdown = || Some("the program ended; resume to go on".to_owned());
+    match (result, command) {
+        (Ok(Outcome::Finished), _) => (RunState::Finished, None),
+        (Ok(Outcome::Stopped), _) => (RunState::Stopped, None),
+        (Ok(Outcome::Interrupted), _) => (RunState::Interrupted, shutdown()),
+        // Opening the data is cancelled by the same commands.
+        (Err(TrainError::Data(DataError::Cancelled)), Command::Stop(StopReason::User)) => {
+            (RunState::Stopped, None)
+        }
+        (Err(TrainError::Data(DataError::Cancelled)), Command::Stop(StopReason::Shutdown)) => {
+            (RunState::Interrupted, shutdown())
+        }
+        (Err(error), _) => (RunState::Failed, Some(error.to_string())),
+    }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without a message")
+}

@@ -1,0 +1,161 @@
+//! What pages and the API show of a run: plain values, ready to be printed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use protoclip::config::{DataConfig, DataSource, Preset, RunConfig, TeacherKind};
+use protoclip::train::ControlValues;
+use serde::Serialize;
+
+use super::data_sets::DataSetId;
+use super::run_directory::{ForkOrigin, RunMeta};
+use super::run_snapshot::{PhaseProgress, RunSnapshot};
+use super::{RunId, RunState};
+
+/// A run as the studio holds it in memory.
+#[derive(Debug, Clone)]
+pub(crate) struct RunRecord {
+    pub(crate) meta: RunMeta,
+    /// Shared, since views are made often; the default one for a broken run.
+    pub(crate) config: Arc<RunConfig>,
+    pub(crate) snapshot: RunSnapshot,
+    pub(crate) eta_seconds: Option<f64>,
+    /// Place in the queue, from 1.
+    pub(crate) queue_place: Option<usize>,
+    /// Another process trains it.
+    pub(crate) external: bool,
+    /// Its directory cannot be read.
+    pub(crate) broken: bool,
+}
+
+/// One run as shown: what `GET /api/runs/{id}` answers and `run` events carry.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RunView {
+    pub id: RunId,
+    pub name: String,
+    pub tags: Vec<String>,
+    pub created: Timestamp,
+    pub preset: Preset,
+    pub model: String,
+    /// What a person calls the data: `built-in emoji`, or the file name.
+    pub data: String,
+    /// Id of the data set under `/api/datasets/`.
+    pub data_set: DataSetId,
+    pub state: RunState,
+    pub reason: Option<String>,
+    /// Place in the queue, from 1, while it waits.
+    pub queue_position: Option<usize>,
+    /// Optimizer steps taken.
+    pub step: u64,
+    /// Planned steps; 0 until the data was opened.
+    pub total_steps: u64,
+    /// Current episode, from 0.
+    pub episode: u64,
+    pub total_episodes: u64,
+    pub steps_per_episode: u64,
+    pub batch_size: usize,
+    /// Samples of an episode; 0 until the data was opened.
+    pub samples: usize,
+    /// Trained numbers of the model; 0 until it was built.
+    pub parameters: usize,
+    pub device: String,
+    pub phase: Option<PhaseProgress>,
+    pub samples_per_second: Option<f64>,
+    pub eta_seconds: Option<f64>,
+    /// Seconds of training so far, without pauses.
+    pub trained_seconds: f64,
+    pub updated: Option<Timestamp>,
+    /// Settings in force or accepted.
+    pub controls: ControlValues,
+    /// Newest value of every curve.
+    pub latest: BTreeMap<String, f64>,
+    /// Step of the newest prototypes.
+    pub prototypes_step: Option<u64>,
+    /// Step of the newest checkpoint.
+    pub checkpoint_step: Option<u64>,
+    /// Whether the steering of the teacher's weight can do anything.
+    pub has_teacher: bool,
+    pub forked_from: Option<ForkOrigin>,
+    /// Another process trains it; it can be watched but not steered here.
+    pub external: bool,
+    /// Its directory cannot be read; `reason` says why.
+    pub broken: bool,
+}
+
+impl From<&RunRecord> for RunView {
+    fn from(record: &RunRecord) -> Self {
+        let (meta, snapshot) = (&record.meta, &record.snapshot);
+        Self {
+            id: meta.id.clone(),
+            name: meta.name.clone(),
+            tags: meta.tags.clone(),
+            created: meta.created,
+            preset: record.config.preset,
+            model: record.config.model.clone(),
+            data: data_name(&record.config.data),
+            data_set: DataSetId::of(&record.config.data),
+            state: snapshot.state,
+            reason: snapshot.reason.clone(),
+            queue_position: record.queue_place,
+            step: snapshot.step,
+            total_steps: snapshot.total_steps,
+            episode: snapshot.episode,
+            total_episodes: snapshot.total_episodes,
+            steps_per_episode: snapshot.steps_per_episode,
+            batch_size: snapshot.batch_size,
+            samples: snapshot.samples,
+            parameters: snapshot.parameters,
+            device: snapshot.device.clone(),
+            phase: snapshot.phase,
+            samples_per_second: snapshot.samples_per_second(),
+            eta_seconds: record.eta_seconds,
+            trained_seconds: snapshot.trained_seconds,
+            updated: snapshot.updated,
+            controls: snapshot.controls,
+            latest: snapshot.latest.clone(),
+            prototypes_step: snapshot.prototypes_step,
+            checkpoint_step: snapshot.checkpoint_step,
+            has_teacher: record.config.teacher.kind != TeacherKind::None,
+            forked_from: meta.forked_from.clone(),
+            external: record.external,
+            broken: record.broken,
+        }
+    }
+}
+
+/// What a person calls a data set before it is open.
+pub fn data_name(data: &DataConfig) -> String {
+    match (data.source, &data.path) {
+        (DataSource::Builtin, _) => "built-in emoji".into(),
+        (_, Some(path)) => path.file_name().map_or_else(
+            || path.display().to_string(),
+            |n| n.to_string_lossy().into(),
+        ),
+        (_, None) => "no file".into(),
+    }
+}
+
+/// A checkpoint as shown.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CheckpointView {
+    pub step: u64,
+    pub episode: u64,
+    /// Path relative to the run directory.
+    pub path: String,
+    pub bytes: u64,
+    /// Identifies it in figures.
+    pub hash: String,
+    pub pinned: bool,
+}
+
+/// The machine and the directory that this studio works with.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StudioFacts {
+    pub version: &'static str,
+    pub data_dir: String,
+    pub free_bytes: Option<u64>,
+    /// What `auto` means here.
+    pub device: String,
+    pub threads: usize,
+}
