@@ -179,7 +179,7 @@ mod tests {
         }
         for i in 0..len {
             each_order(values, len - 1, visit);
-            values.swap(if len % 2 == 0 { i } else { 0 }, len - 1);
+            values.swap(if len.is_multiple_of(2) { i } else { 0 }, len - 1);
         }
     }
 }

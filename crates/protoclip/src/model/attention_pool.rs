@@ -1,0 +1,73 @@
+//! Attention pooling over the positions of a feature map.
+
+use burn::module::{Module, Param};
+use burn::nn::Linear;
+use burn::tensor::Tensor;
+
+use super::parameter_init::ParameterInit;
+use crate::kernels;
+
+/// The mean position asks, all positions answer; replaces CLIP-ResNet's average pool.
+#[derive(Module, Debug)]
+pub struct AttentionPool {
+    /// `[1 + positions, channels]`
+    pub positional_embedding: Param<Tensor<2>>,
+    pub q_proj: Linear,
+    pub k_proj: Linear,
+    pub v_proj: Linear,
+    /// `[channels, embed_dim]`
+    pub c_proj: Linear,
+    heads: usize,
+}
+
+impl AttentionPool {
+    /// `side` is that of the feature map.
+    pub(super) fn init(
+        side: usize,
+        channels: usize,
+        heads: usize,
+        output: usize,
+        init: &ParameterInit<'_>,
+    ) -> Self {
+        let std = (channels as f64).powf(-0.5);
+        let linear = |name: &str, output| {
+            let init = init.scope(name);
+            Linear {
+                weight: init.normal("weight", [channels, output], std),
+                bias: Some(init.uniform("bias", [output], std)),
+            }
+        };
+        let tokens = side * side + 1;
+        Self {
+            positional_embedding: init.normal("positional_embedding", [tokens, channels], std),
+            q_proj: linear("q_proj", channels),
+            k_proj: linear("k_proj", channels),
+            v_proj: linear("v_proj", channels),
+            c_proj: linear("c_proj", output),
+            heads,
+        }
+    }
+
+    /// `[batch, channels, side, side]` → `[batch, embed_dim]`
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<2> {
+        let [batch, channels, height, width] = x.dims();
+        let x = x.reshape([batch, channels, height * width]).swap_dims(1, 2);
+        let tokens = Tensor::cat(vec![x.clone().mean_dim(1), x], 1);
+        let x = tokens + self.positional_embedding.val().unsqueeze::<3>();
+        let mean = x.clone().slice([0..batch, 0..1, 0..channels]);
+        let query = self.split_heads(self.q_proj.forward(mean));
+        let key = self.split_heads(self.k_proj.forward(x.clone()));
+        let value = self.split_heads(self.v_proj.forward(x));
+        let scale = ((channels / self.heads) as f64).powf(-0.5);
+        let scores = query.mul_scalar(scale).matmul(key.swap_dims(2, 3));
+        let pooled = kernels::softmax(scores).matmul(value);
+        self.c_proj.forward(pooled.reshape([batch, channels]))
+    }
+
+    /// `[batch, tokens, channels]` → `[batch, heads, tokens, channels/heads]`
+    fn split_heads(&self, x: Tensor<3>) -> Tensor<4> {
+        let [batch, tokens, channels] = x.dims();
+        x.reshape([batch, tokens, self.heads, channels / self.heads])
+            .swap_dims(1, 2)
+    }
+}

@@ -1,0 +1,60 @@
+//! Self-attention with PyTorch's packed projection.
+
+use burn::module::{Module, Param};
+use burn::nn::Linear;
+use burn::tensor::Tensor;
+use burn::tensor::module::linear;
+
+use super::parameter_init::ParameterInit;
+use crate::kernels;
+
+/// Multi-head self-attention; queries, keys and values come from one packed projection.
+#[derive(Module, Debug)]
+pub struct MultiHeadAttention {
+    /// `[width, 3·width]`: the transpose of PyTorch's layout.
+    pub in_proj_weight: Param<Tensor<2>>,
+    /// `[3·width]`
+    pub in_proj_bias: Param<Tensor<1>>,
+    pub out_proj: Linear,
+    heads: usize,
+}
+
+impl MultiHeadAttention {
+    /// `std` holds the normal deviations of (in_proj, out_proj); `None` takes PyTorch's defaults
+    /// (Xavier-uniform and U(±1/√width)).
+    pub(super) fn init(
+        width: usize,
+        heads: usize,
+        std: Option<(f64, f64)>,
+        init: &ParameterInit<'_>,
+    ) -> Self {
+        let (packed, square) = ([width, 3 * width], [width, width]);
+        let out = init.scope("out_proj");
+        let (in_weight, out_weight) = match std {
+            Some((in_std, out_std)) => (
+                init.normal("in_proj_weight", packed, in_std),
+                out.normal("weight", square, out_std),
+            ),
+            None => (
+                init.uniform("in_proj_weight", packed, (6.0 / (4 * width) as f64).sqrt()),
+                out.uniform("weight", square, (width as f64).powf(-0.5)),
+            ),
+        };
+        Self {
+            in_proj_weight: in_weight,
+            in_proj_bias: init.constant("in_proj_bias", [3 * width], 0.0),
+            out_proj: Linear {
+                weight: out_weight,
+                bias: Some(out.constant("bias", [width], 0.0)),
+            },
+            heads,
+        }
+    }
+
+    /// `[batch, tokens, width]` → the same shape; `causal` hides later tokens.
+    pub fn forward(&self, x: Tensor<3>, causal: bool) -> Tensor<3> {
+        let packed = linear(x, self.in_proj_weight.val(), Some(self.in_proj_bias.val()));
+        self.out_proj
+            .forward(kernels::attention(packed, self.heads, causal))
+    }
+}

@@ -1,0 +1,130 @@
+//! Pre-norm residual attention blocks, shared by both towers.
+
+use burn::module::{Module, Param};
+use burn::nn::Linear;
+use burn::tensor::Tensor;
+
+use super::parameter_init::ParameterInit;
+use super::{LayerNorm, MultiHeadAttention};
+use crate::kernels;
+
+/// A stack of [`ResidualAttentionBlock`]s.
+#[derive(Module, Debug)]
+pub struct Transformer {
+    pub resblocks: Vec<ResidualAttentionBlock>,
+}
+
+/// `x + attention(ln_1(x))`, then `x + mlp(ln_2(x))`.
+#[derive(Module, Debug)]
+pub struct ResidualAttentionBlock {
+    pub ln_1: LayerNorm,
+    pub attn: MultiHeadAttention,
+    pub ln_2: LayerNorm,
+    pub mlp: Mlp,
+}
+
+/// `c_proj(gelu(c_fc(x)))` with four times the width inside.
+#[derive(Module, Debug)]
+pub struct Mlp {
+    pub c_fc: Linear,
+    pub c_proj: Linear,
+    quick_gelu: bool,
+}
+
+/// What a block needs to know to be built.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BlockShape {
+    pub(super) width: usize,
+    pub(super) heads: usize,
+    pub(super) quick_gelu: bool,
+    /// OpenCLIP 1.2.1 re-initialises the text tower for its depth; the image tower keeps PyTorch's
+    /// defaults.
+    pub(super) depth_scaled: Option<usize>,
+}
+
+impl BlockShape {
+    /// Normal deviations of `attn.in_proj`, of both output projections, and of `mlp.c_fc`.
+    fn deviations(self) -> Option<(f64, f64, f64)> {
+        let width = self.width as f64;
+        self.depth_scaled.map(|layers| {
+            let attention = width.powf(-0.5);
+            let output = attention * (2.0 * layers as f64).powf(-0.5);
+            (attention, output, (2.0 * width).powf(-0.5))
+        })
+    }
+}
+
+impl Transformer {
+    pub(super) fn init(layers: usize, shape: BlockShape, init: &ParameterInit<'_>) -> Self {
+        let blocks = init.scope("resblocks");
+        let block = |i: usize| ResidualAttentionBlock::init(shape, &blocks.scope(&i.to_string()));
+        Self {
+            resblocks: (0..layers).map(block).collect(),
+        }
+    }
+
+    /// `[batch, tokens, width]` → the same shape.
+    pub fn forward(&self, x: Tensor<3>, causal: bool) -> Tensor<3> {
+        self.resblocks
+            .iter()
+            .fold(x, |x, block| block.forward(x, causal))
+    }
+}
+
+impl ResidualAttentionBlock {
+    fn init(shape: BlockShape, init: &ParameterInit<'_>) -> Self {
+        let std = shape.deviations();
+        let attention = std.map(|(input, output, _)| (input, output));
+        let attn = init.scope("attn");
+        Self {
+            ln_1: LayerNorm::init(shape.width, &init.scope("ln_1")),
+            attn: MultiHeadAttention::init(shape.width, shape.heads, attention, &attn),
+            ln_2: LayerNorm::init(shape.width, &init.scope("ln_2")),
+            mlp: Mlp::init(shape, &init.scope("mlp")),
+        }
+    }
+
+    /// `[batch, tokens, width]` → the same shape.
+    pub fn forward(&self, x: Tensor<3>, causal: bool) -> Tensor<3> {
+        let x = x.clone() + self.attn.forward(self.ln_1.forward(x), causal);
+        x.clone() + self.mlp.forward(self.ln_2.forward(x))
+    }
+}
+
+impl Mlp {
+    fn init(shape: BlockShape, init: &ParameterInit<'_>) -> Self {
+        let (narrow, wide) = (shape.width, 4 * shape.width);
+        let std = shape.deviations();
+        let fc = init.scope("c_fc");
+        let proj = init.scope("c_proj");
+        Self {
+            c_fc: linear_init([narrow, wide], std.map(|(_, _, fc)| fc), &fc),
+            c_proj: linear_init([wide, narrow], std.map(|(_, output, _)| output), &proj),
+            quick_gelu: shape.quick_gelu,
+        }
+    }
+
+    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let hidden = self.c_fc.forward(x);
+        let hidden = match self.quick_gelu {
+            true => kernels::quick_gelu(hidden),
+            false => kernels::gelu(hidden),
+        };
+        self.c_proj.forward(hidden)
+    }
+}
+
+/// A linear layer `[input, output]`: normal weights of deviation `std`, or PyTorch's default
+/// U(±1/√input), which the bias has in either case.
+pub(super) fn linear_init(shape: [usize; 2], std: Option<f64>, init: &ParameterInit<'_>) -> Linear {
+    let [input, output] = shape;
+    let bound = (input as f64).powf(-0.5);
+    let weight: Param<Tensor<2>> = match std {
+        Some(std) => init.normal("weight", shape, std),
+        None => init.uniform("weight", shape, bound),
+    };
+    Linear {
+        weight,
+        bias: Some(init.uniform("bias", [output], bound)),
+    }
+}

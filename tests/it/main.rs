@@ -1,0 +1,7 @@
+//! Black-box tests of the whole workspace, one binary.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a failed expectation of a test should stop it"
+)]
+
+mod architecture;
