@@ -2,10 +2,14 @@
 //!
 //! A [`PairSource`] gives random access to pairs by [`SampleId`]. It knows no model and no episode.
 
+mod augment;
+mod blur;
 mod builtin;
+mod colour;
 mod decode;
 mod draw;
 mod sampler;
+mod transform;
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,8 +19,9 @@ use serde::{Deserialize, Serialize};
 use crate::config::{DataConfig, DataFacts, DataSource};
 
 pub use builtin::BuiltinSource;
-pub use decode::{LARGEST_DECODE, LARGEST_SIDE};
+pub use decode::{LARGEST_DECODE, LARGEST_SIDE, decode_picture};
 pub use sampler::EpisodeSampler;
+pub use transform::{MEAN, STD, Transform};
 
 /// Index of a usable pair in its source, stable while the source's fingerprint is.
 pub type SampleId = u32;

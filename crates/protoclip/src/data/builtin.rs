@@ -9,7 +9,7 @@ mod subgroup;
 
 use std::sync::Arc;
 
-use emojis::{Emoji, Group, SkinTone};
+use emojis::{Emoji, Group};
 use twemoji_assets::png::PngTwemojiAsset;
 
 use self::subgroup::SubgroupCursor;
@@ -195,7 +195,7 @@ impl PairSource for BuiltinSource {
 fn is_toned(emoji: &str) -> bool {
     emojis::get(emoji)
         .and_then(Emoji::skin_tone)
-        .is_some_and(|tone| tone != SkinTone::Default)
+        .is_some_and(|tone| tone != emojis::SkinTone::Default)
 }
 
 #[cfg(test)]

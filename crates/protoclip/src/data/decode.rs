@@ -1,6 +1,7 @@
 //! Decoding of untrusted pictures to RGB, within limits.
 
 use std::io::{BufRead, Cursor, Seek};
+use std::path::Path;
 
 use image::{DynamicImage, ImageReader, Limits, Rgb, RgbImage};
 
@@ -9,16 +10,58 @@ pub const LARGEST_SIDE: u32 = 16_384;
 /// Largest memory that decoding one picture may take, in bytes.
 pub const LARGEST_DECODE: u64 = 256 << 20;
 
-/// Decodes bytes in memory; transparency is composited on white and EXIF orientation ignored, as the
+/// Decodes a file; transparency is composited on white and EXIF orientation ignored, as the
 /// reference does.
+pub(super) fn decode_file(path: &Path) -> Result<RgbImage, String> {
+    let reader = ImageReader::open(path)
+        .and_then(ImageReader::with_guessed_format)
+        .map_err(|e| e.to_string())?;
+    decode(reader).map(on_white)
+}
+
+/// Whether the bytes are a PNG whose pixels index a palette.
+pub(super) fn is_palette_png(bytes: &[u8]) -> bool {
+    const COLOUR_TYPE: usize = 25;
+    bytes.starts_with(b"\x89PNG\r\n\x1a\n") && bytes.get(COLOUR_TYPE) == Some(&3)
+}
+
+/// Reads only the header and says what would keep the picture from being decoded.
+pub(super) fn check_header(path: &Path) -> Result<(), String> {
+    let (width, height) = ImageReader::open(path)
+        .and_then(ImageReader::with_guessed_format)
+        .map_err(|e| e.to_string())?
+        .into_dimensions()
+        .map_err(|e| e.to_string())?;
+    if width == 0 || height == 0 {
+        return Err(format!("the picture is empty ({width} × {height})"));
+    }
+    let bytes = u64::from(width) * u64::from(height) * 4;
+    if width > LARGEST_SIDE || height > LARGEST_SIDE || bytes > LARGEST_DECODE {
+        return Err(format!(
+            "{width} × {height} pixels exceed the limit of {LARGEST_SIDE} a side and {} MiB decoded",
+            LARGEST_DECODE >> 20
+        ));
+    }
+    Ok(())
+}
+
+/// The same for bytes in memory.
 pub(super) fn decode_bytes(bytes: &[u8]) -> Result<RgbImage, String> {
+    decode_picture(bytes).map(on_white)
+}
+
+/// Decodes bytes in memory, within the same limits, and keeps transparency.
+///
+/// # Errors
+/// The decoder's message, when the bytes are no picture, a broken one, or one beyond the limits.
+pub fn decode_picture(bytes: &[u8]) -> Result<DynamicImage, String> {
     let reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
         .map_err(|e| e.to_string())?;
     decode(reader)
 }
 
-fn decode<R: BufRead + Seek>(mut reader: ImageReader<R>) -> Result<RgbImage, String> {
+fn decode<R: BufRead + Seek>(mut reader: ImageReader<R>) -> Result<DynamicImage, String> {
     let mut limits = Limits::default();
     limits.max_image_width = Some(LARGEST_SIDE);
     limits.max_image_height = Some(LARGEST_SIDE);
@@ -28,7 +71,7 @@ fn decode<R: BufRead + Seek>(mut reader: ImageReader<R>) -> Result<RgbImage, Str
     if picture.width() == 0 || picture.height() == 0 {
         return Err("the picture is empty".into());
     }
-    Ok(on_white(picture))
+    Ok(picture)
 }
 
 fn on_white(picture: DynamicImage) -> RgbImage {
@@ -85,6 +128,10 @@ mod tests {
         let crc = crc32(&bytes[12..29]);
         bytes[29..33].copy_from_slice(&crc.to_be_bytes());
         assert!(decode_bytes(&bytes).is_err());
+        let file = tempfile::NamedTempFile::new().expect("temporary file");
+        std::fs::write(file.path(), &bytes).expect("writes");
+        let message = check_header(file.path()).expect_err("too large");
+        assert!(message.contains("exceed"), "{message}");
     }
 
     #[test]

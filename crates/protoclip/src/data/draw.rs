@@ -15,6 +15,8 @@ pub(crate) enum Purpose {
     Episode,
     /// Draws with replacement.
     Replacement,
+    /// Augmentation of one sample in one episode.
+    Augment,
 }
 
 /// The generator for `(seed, purpose, a, b)`.

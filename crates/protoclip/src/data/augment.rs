@@ -1,0 +1,326 @@
+//! Random changes of a training picture, each a pure function of its drawn parameters.
+//!
+//! `protoclip-light` is RandomResizedCrop(0.5–1) → flip (½) → ColorJitter(.8, .8, .8, .2) (p .2) →
+//! grayscale (p .2) → Gaussian blur (p .2); `clip` is RandomResizedCrop(0.9–1) alone. The flip
+//! mirrors text, flags and hands too, as in the paper.
+//!
+//! The reference blurs 224-pixel pictures with 21 taps and σ in 0.1–2 pixels. Both scale with the
+//! model size, so that a blur covers the same share of the picture; taps stay odd and at least 3,
+//! and the largest σ at least half a pixel, below which a blur would change nothing.
+
+use image::RgbImage;
+use rand::RngExt;
+use rand::seq::SliceRandom;
+
+use super::colour::{self, Pixel};
+use super::draw::{Purpose, generator};
+use super::transform::{Region, Transform, normalised};
+use super::{SampleId, blur};
+use crate::config::Augmentation;
+
+/// Tries before RandomResizedCrop falls back to the centre, as in torchvision.
+const CROP_TRIES: usize = 10;
+/// Aspect ratios of the crop.
+const CROP_RATIO: (f64, f64) = (3.0 / 4.0, 4.0 / 3.0);
+
+/// What decides one augmented picture besides its pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Draw {
+    pub(super) seed: u64,
+    pub(super) episode: u64,
+    pub(super) sample: SampleId,
+}
+
+/// The drawn parameters of one picture.
+#[derive(Debug, Clone, PartialEq)]
+struct Plan {
+    crop: Region,
+    flip: bool,
+    /// Colour changes in the order of their application.
+    jitter: Vec<Jitter>,
+    grayscale: bool,
+    /// Standard deviation in pixels.
+    blur: Option<f32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Jitter {
+    Brightness(f32),
+    Contrast(f32),
+    Saturation(f32),
+    /// Turns of the colour wheel.
+    Hue(f32),
+}
+
+/// The picture as a training batch takes it: `[3, size, size]`, channels first, normalised.
+pub(super) fn augment(
+    transform: &mut Transform,
+    picture: &RgbImage,
+    size: u32,
+    augmentation: Augmentation,
+    draw: Draw,
+) -> Vec<f32> {
+    let (width, height) = picture.dimensions();
+    let mut random = generator(
+        draw.seed,
+        Purpose::Augment,
+        draw.episode,
+        draw.sample.into(),
+    );
+    let plan = match augmentation {
+        Augmentation::None => return transform.evaluate(picture, size),
+        Augmentation::Clip => Plan::clip(width, height, &mut random),
+        Augmentation::ProtoclipLight => Plan::light(width, height, size, &mut random),
+    };
+    plan.apply(transform, picture, size)
+}
+
+impl Plan {
+    fn clip(width: u32, height: u32, random: &mut impl RngExt) -> Self {
+        Self {
+            crop: random_crop(width, height, (0.9, 1.0), random),
+            flip: false,
+            jitter: Vec::new(),
+            grayscale: false,
+            blur: None,
+        }
+    }
+
+    fn light(width: u32, height: u32, size: u32, random: &mut impl RngExt) -> Self {
+        Self {
+            crop: random_crop(width, height, (0.5, 1.0), random),
+            flip: random.random_bool(0.5),
+            jitter: if random.random_bool(0.2) {
+                random_jitter(random)
+            } else {
+                Vec::new()
+            },
+            grayscale: random.random_bool(0.2),
+            blur: random
+                .random_bool(0.2)
+                .then(|| random.random_range(blur::sigmas(size))),
+        }
+    }
+
+    fn apply(&self, transform: &mut Transform, picture: &RgbImage, size: u32) -> Vec<f32> {
+        let side = size as usize;
+        let bytes = transform.resize_region(picture, self.crop, size);
+        let mut pixels: Vec<Pixel> = bytes
+            .chunks_exact(3)
+            .map(|p| [p[0], p[1], p[2]].map(f32::from))
+            .collect();
+        if self.flip {
+            pixels.chunks_exact_mut(side).for_each(<[Pixel]>::reverse);
+        }
+        for jitter in &self.jitter {
+            match *jitter {
+                Jitter::Brightness(factor) => colour::brightness(&mut pixels, factor),
+                Jitter::Contrast(factor) => colour::contrast(&mut pixels, factor),
+                Jitter::Saturation(factor) => colour::saturation(&mut pixels, factor),
+                Jitter::Hue(turns) => colour::hue(&mut pixels, turns),
+            }
+        }
+        if self.grayscale {
+            colour::grayscale(&mut pixels);
+        }
+        if let Some(sigma) = self.blur {
+            pixels = blur::gaussian(&pixels, side, blur::taps(size), sigma);
+        }
+        channels_first(&pixels)
+    }
+}
+
+fn channels_first(pixels: &[Pixel]) -> Vec<f32> {
+    (0..3)
+        .flat_map(|channel| pixels.iter().map(move |p| normalised(p[channel], channel)))
+        .collect()
+}
+
+/// torchvision's RandomResizedCrop: area and logarithm of the aspect ratio are uniform; when no
+/// draw fits, the largest centred crop of an allowed ratio is taken.
+fn random_crop(
+    width: u32,
+    height: u32,
+    (least, most): (f64, f64),
+    random: &mut impl RngExt,
+) -> Region {
+    let area = f64::from(width) * f64::from(height);
+    for _ in 0..CROP_TRIES {
+        let target = area * random.random_range(least..=most);
+        let ratio = random
+            .random_range(CROP_RATIO.0.ln()..=CROP_RATIO.1.ln())
+            .exp();
+        let crop_width = (target * ratio).sqrt().round_ties_even() as u32;
+        let crop_height = (target / ratio).sqrt().round_ties_even() as u32;
+        if (1..=width).contains(&crop_width) && (1..=height).contains(&crop_height) {
+            return Region {
+                top: f64::from(random.random_range(0..=height - crop_height)),
+                left: f64::from(random.random_range(0..=width - crop_width)),
+                width: f64::from(crop_width),
+                height: f64::from(crop_height),
+            };
+        }
+    }
+    centre_crop(f64::from(width), f64::from(height))
+}
+
+fn centre_crop(width: f64, height: f64) -> Region {
+    let ratio = width / height;
+    let (crop_width, crop_height) = if ratio < CROP_RATIO.0 {
+        (width, (width / CROP_RATIO.0).round().clamp(1.0, height))
+    } else if ratio > CROP_RATIO.1 {
+        ((height * CROP_RATIO.1).round().clamp(1.0, width), height)
+    } else {
+        (width, height)
+    };
+    Region {
+        left: ((width - crop_width) / 2.0).floor(),
+        top: ((height - crop_height) / 2.0).floor(),
+        width: crop_width,
+        height: crop_height,
+    }
+}
+
+/// ColorJitter(.8, .8, .8, .2): factors in 0.2–1.8, hue by up to a fifth of a turn, random order.
+fn random_jitter(random: &mut impl RngExt) -> Vec<Jitter> {
+    let mut factor = || random.random_range(0.2_f32..=1.8);
+    let mut changes = vec![
+        Jitter::Brightness(factor()),
+        Jitter::Contrast(factor()),
+        Jitter::Saturation(factor()),
+    ];
+    changes.push(Jitter::Hue(random.random_range(-0.2_f32..=0.2)));
+    changes.shuffle(random);
+    changes
+}
+
+#[cfg(test)]
+mod tests {
+    use image::Rgb;
+
+    use super::*;
+
+    fn picture(width: u32, height: u32) -> RgbImage {
+        RgbImage::from_fn(width, height, |x, y| {
+            Rgb([(x * 7) as u8, (y * 5) as u8, (x * y) as u8])
+        })
+    }
+
+    fn draw(sample: SampleId, episode: u64) -> Draw {
+        Draw {
+            seed: 3,
+            episode,
+            sample,
+        }
+    }
+
+    fn plans() -> Vec<Plan> {
+        (0..4000)
+            .map(|sample| {
+                let mut random = generator(3, Purpose::Augment, 0, sample);
+                Plan::light(90, 60, 32, &mut random)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn crops_lie_inside_and_keep_area_and_ratio() {
+        for (index, plan) in plans().iter().enumerate() {
+            let crop = plan.crop;
+            assert!(
+                crop.left >= 0.0 && crop.left + crop.width <= 90.0,
+                "{index}"
+            );
+            assert!(crop.top >= 0.0 && crop.top + crop.height <= 60.0, "{index}");
+            let (ratio, area) = (crop.width / crop.height, crop.width * crop.height);
+            assert!((0.73..1.37).contains(&ratio), "{index}: ratio {ratio}");
+            assert!(
+                (0.48..=1.0).contains(&(area / 5400.0)),
+                "{index}: area {area}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_change_happens_as_often_as_documented() {
+        let plans = plans();
+        let share = |happens: &dyn Fn(&Plan) -> bool| {
+            plans.iter().filter(|p| happens(p)).count() as f64 / plans.len() as f64
+        };
+        for (found, wanted) in [
+            (share(&|p| p.flip), 0.5),
+            (share(&|p| !p.jitter.is_empty()), 0.2),
+            (share(&|p| p.grayscale), 0.2),
+            (share(&|p| p.blur.is_some()), 0.2),
+        ] {
+            assert!((found - wanted).abs() < 0.03, "{found} instead of {wanted}");
+        }
+        let first_changes = plans.iter().filter_map(|p| p.jitter.first());
+        let hue_first = first_changes
+            .clone()
+            .filter(|j| matches!(j, Jitter::Hue(_)))
+            .count() as f64;
+        let share = hue_first / first_changes.count() as f64;
+        assert!((share - 0.25).abs() < 0.06, "hue comes first in {share}");
+    }
+
+    #[test]
+    fn a_crop_that_cannot_fit_falls_back_to_the_centre() {
+        let mut random = generator(1, Purpose::Augment, 0, 0);
+        let crop = random_crop(1000, 10, (0.5, 1.0), &mut random);
+        assert_eq!((crop.width, crop.height), (13.0, 10.0));
+        assert_eq!(crop.left, 493.0);
+    }
+
+    #[test]
+    fn a_flip_mirrors_and_twice_restores() {
+        let source = picture(32, 32);
+        let plan = |flip| Plan {
+            crop: Region::whole(32, 32),
+            flip,
+            jitter: Vec::new(),
+            grayscale: false,
+            blur: None,
+        };
+        let mut transform = Transform::new();
+        let straight = plan(false).apply(&mut transform, &source, 32);
+        let mirrored = plan(true).apply(&mut transform, &source, 32);
+        assert_eq!(straight, transform.evaluate(&source, 32), "nothing drawn");
+        for row in 0..3 * 32 {
+            let mut line = mirrored[row * 32..][..32].to_vec();
+            line.reverse();
+            assert_eq!(line, straight[row * 32..][..32]);
+        }
+    }
+
+    #[test]
+    fn draws_depend_on_seed_episode_and_sample_alone() {
+        let source = picture(40, 40);
+        let make = |d: Draw| {
+            let mut transform = Transform::new();
+            augment(&mut transform, &source, 16, Augmentation::ProtoclipLight, d)
+        };
+        assert_eq!(make(draw(5, 1)), make(draw(5, 1)));
+        assert_ne!(make(draw(5, 1)), make(draw(5, 2)));
+        assert_ne!(make(draw(5, 1)), make(draw(6, 1)));
+    }
+
+    #[test]
+    fn every_augmentation_gives_finite_values_for_odd_pictures() {
+        let mut transform = Transform::new();
+        for (width, height) in [(1, 1), (1, 300), (300, 1), (7, 5)] {
+            let source = picture(width, height);
+            for kind in [
+                Augmentation::None,
+                Augmentation::Clip,
+                Augmentation::ProtoclipLight,
+            ] {
+                for sample in 0..20 {
+                    let values = augment(&mut transform, &source, 8, kind, draw(sample, 0));
+                    assert_eq!(values.len(), 3 * 8 * 8);
+                    assert!(values.iter().all(|v| v.is_finite() && v.abs() < 5.0));
+                }
+            }
+        }
+    }
+}
