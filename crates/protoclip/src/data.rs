@@ -3,12 +3,17 @@
 //! A [`PairSource`] gives random access to pairs by [`SampleId`]. It knows no model and no episode.
 
 mod augment;
+mod batcher;
 mod blur;
 mod builtin;
+mod cache;
 mod colour;
+mod csv;
 mod decode;
 mod draw;
 mod sampler;
+#[cfg(test)]
+pub(crate) mod scripted;
 mod transform;
 
 use std::fmt;
@@ -18,7 +23,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{DataConfig, DataFacts, DataSource};
 
+pub use batcher::{Batch, BatchMode, Batcher, BatcherConfig, Batches, PREFETCH, Replacement};
 pub use builtin::BuiltinSource;
+pub use csv::CsvSource;
 pub use decode::{LARGEST_DECODE, LARGEST_SIDE, decode_picture};
 pub use sampler::EpisodeSampler;
 pub use transform::{MEAN, STD, Transform};
@@ -68,6 +75,12 @@ pub trait PairSource: Send + Sync + fmt::Debug {
 
     /// Sizes that decide whether a configuration fits.
     fn facts(&self) -> DataFacts;
+
+    /// Number of the pair's row among all rows of its source, unusable ones included, from 0.
+    /// Features computed elsewhere for every row are aligned by it.
+    fn record_number(&self, sample: SampleId) -> u64 {
+        u64::from(sample)
+    }
 }
 
 /// A column of class labels.
@@ -93,6 +106,34 @@ pub struct SkipReport {
 impl SkipReport {
     /// Rows that a report lists one by one.
     pub const LISTED: usize = 1000;
+    /// Characters kept of a detail.
+    const DETAIL: usize = 300;
+
+    /// Counts an unusable row and lists it while there is room.
+    fn note(&mut self, row: u64, reason: SkipReason, detail: impl Into<String>) {
+        self.skipped += 1;
+        match self.by_reason.iter_mut().find(|(r, _)| *r == reason) {
+            Some((_, count)) => *count += 1,
+            None => self.by_reason.push((reason, 1)),
+        }
+        if self.listed.len() < Self::LISTED {
+            let detail: String = detail.into();
+            self.listed.push(SkippedRow {
+                row,
+                reason,
+                detail: detail.chars().take(Self::DETAIL).collect(),
+            });
+        }
+    }
+
+    /// The first listed rows as text for an error message, or nothing.
+    fn first_lines(&self) -> String {
+        let lines = self.listed.iter().take(5).map(|r| {
+            let reason = r.reason.describe();
+            format!("\n  line {}: {reason}: {}", r.row, r.detail)
+        });
+        lines.collect()
+    }
 }
 
 /// One unusable row.
@@ -115,6 +156,19 @@ pub enum SkipReason {
     MissingColumn,
 }
 
+impl SkipReason {
+    /// What a person reads.
+    pub const fn describe(self) -> &'static str {
+        match self {
+            Self::MissingFile => "missing file",
+            Self::BrokenImage => "broken image",
+            Self::BadUtf8 => "text that is not UTF-8",
+            Self::EmptyCaption => "empty caption",
+            Self::MissingColumn => "too few columns",
+        }
+    }
+}
+
 /// Why data cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
@@ -132,6 +186,14 @@ pub enum DataError {
 }
 
 impl DataError {
+    /// Threads that the operating system refuses.
+    fn threads(source: std::io::Error) -> Self {
+        Self::Io {
+            path: "starting the batch threads".into(),
+            source,
+        }
+    }
+
     /// A sample number that a source does not have.
     fn no_such_sample(name: &str, sample: SampleId, pairs: usize) -> Self {
         Self::Format {
@@ -162,14 +224,6 @@ pub fn open(
                 Err(DataError::Cancelled)
             }
         }
-        DataSource::Csv => Err(DataError::Format {
-            path: config
-                .path
-                .as_deref()
-                .unwrap_or(std::path::Path::new(""))
-                .display()
-                .to_string(),
-            message: "this build cannot read CSV files yet".into(),
-        }),
+        DataSource::Csv => Ok(Arc::new(CsvSource::open(config, progress)?)),
     }
 }

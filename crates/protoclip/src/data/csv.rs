@@ -1,0 +1,260 @@
+//! Pairs from a CSV or TSV file of image paths and captions.
+//!
+//! [`CsvSource::open`] reads the file once and keeps per usable row its byte offset, number, line and
+//! labels: 16 bytes and 4 per label column. Captions and paths are read back by seeking.
+//! Rows that cannot be used are skipped, counted and listed with line and reason; pictures are
+//! checked by their header then, and those that fail to decode later join the same report.
+
+mod columns;
+mod guarded;
+mod index;
+
+use std::fs::File;
+use std::io::{Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use csv::{ByteRecord, ReaderBuilder};
+use rustc_hash::FxHashSet;
+
+use self::columns::Columns;
+use self::guarded::Guarded;
+use self::index::Index;
+use super::decode::decode_file;
+use super::{DataError, LabelColumn, OpenProgress, PairSource, SampleId, SkipReason, SkipReport};
+use crate::config::{DataConfig, DataFacts};
+
+/// An opened and indexed file.
+#[derive(Debug)]
+pub struct CsvSource {
+    name: String,
+    path: PathBuf,
+    /// Image paths are relative to it.
+    folder: PathBuf,
+    separator: u8,
+    columns: Columns,
+    index: Index,
+    file: Mutex<File>,
+    /// Failures found after opening: the report to show and the samples it counted.
+    failures: Mutex<Failures>,
+}
+
+#[derive(Debug, Default)]
+struct Failures {
+    report: SkipReport,
+    samples: FxHashSet<SampleId>,
+}
+
+impl CsvSource {
+    /// Indexes the file that `config` names. `progress` is told bytes done and in all, and may
+    /// cancel.
+    ///
+    /// # Errors
+    /// When the file or a column is absent, no row is usable, or more rows than
+    /// `max_broken_share` are not; each says what was found and what to change.
+    pub fn open(config: &DataConfig, progress: OpenProgress<'_>) -> Result<Self, DataError> {
+        let path = config.path.clone().unwrap_or_default();
+        let separator = separator(config, &path);
+        let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
+        let file = File::open(&path).map_err(|e| io(&path, e))?;
+        let (columns, index, report) = index::build(config, &path, separator, progress)?;
+        check_usable(config, &path, &index, &report)?;
+        Ok(Self {
+            name: path
+                .file_name()
+                .map(|n| n.to_string_lossy().into_owned())
+                .unwrap_or_default(),
+            path,
+            folder,
+            separator,
+            columns,
+            index,
+            file: Mutex::new(file),
+            failures: Mutex::new(Failures {
+                report,
+                samples: FxHashSet::default(),
+            }),
+        })
+    }
+
+    fn record(&self, sample: SampleId) -> Result<ByteRecord, DataError> {
+        let offset = self
+            .index
+            .offset(sample)
+            .ok_or_else(|| DataError::no_such_sample(&self.name, sample, self.len()))?;
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.seek(SeekFrom::Start(offset))
+            .map_err(|e| io(&self.path, e))?;
+        let mut reader = reader(self.separator).from_reader(Guarded::new(&mut *file));
+        let mut record = ByteRecord::new();
+        match reader.read_byte_record(&mut record) {
+            Ok(true) => Ok(record),
+            Ok(false) => Err(self.changed(sample)),
+            Err(e) => Err(format(&self.path, e.to_string())),
+        }
+    }
+
+    fn field(&self, sample: SampleId, column: usize) -> Result<String, DataError> {
+        let record = self.record(sample)?;
+        let text = record
+            .get(column)
+            .and_then(|bytes| std::str::from_utf8(bytes).ok())
+            .map(str::trim)
+            .filter(|text| !text.is_empty());
+        text.map(str::to_owned).ok_or_else(|| self.changed(sample))
+    }
+
+    fn image_path(&self, sample: SampleId) -> Result<PathBuf, DataError> {
+        Ok(self
+            .folder
+            .join(self.field(sample, self.columns.image.position)?))
+    }
+
+    fn changed(&self, sample: SampleId) -> DataError {
+        format(
+            &self.path,
+            format!(
+                "line {} is no longer what it was when the file was opened; leave the file unchanged while it is in use, or open it again",
+                self.index.line(sample)
+            ),
+        )
+    }
+
+    fn note_failure(&self, sample: SampleId, path: &Path, message: &str) {
+        let reason = if path.exists() {
+            SkipReason::BrokenImage
+        } else {
+            SkipReason::MissingFile
+        };
+        let line = self.index.line(sample);
+        let mut failures = self.lock_failures();
+        if failures.samples.insert(sample) {
+            let detail = format!("{}: {message}", path.display());
+            failures.report.note(line, reason, detail);
+        }
+    }
+
+    fn lock_failures(&self) -> MutexGuard<'_, Failures> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl PairSource for CsvSource {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    fn caption(&self, sample: SampleId) -> Result<String, DataError> {
+        self.field(sample, self.columns.caption.position)
+    }
+
+    fn image(&self, sample: SampleId) -> Result<image::RgbImage, DataError> {
+        let path = self.image_path(sample)?;
+        decode_file(&path).map_err(|message| {
+            self.note_failure(sample, &path, &message);
+            DataError::Image {
+                origin: self.origin(sample),
+                message,
+            }
+        })
+    }
+
+    fn origin(&self, sample: SampleId) -> String {
+        let line = self.index.line(sample);
+        match self.image_path(sample) {
+            Ok(path) => format!("{}, line {line}: {}", self.name, path.display()),
+            Err(_) => format!("{}, line {line}", self.name),
+        }
+    }
+
+    fn labels(&self) -> &[LabelColumn] {
+        self.index.labels()
+    }
+
+    fn balance_groups(&self) -> Option<&[u32]> {
+        None
+    }
+
+    fn fingerprint(&self) -> &str {
+        self.index.fingerprint()
+    }
+
+    fn skipped(&self) -> SkipReport {
+        self.lock_failures().report.clone()
+    }
+
+    fn facts(&self) -> DataFacts {
+        DataFacts {
+            pairs: self.len(),
+            balanced_pairs: self.len(),
+        }
+    }
+
+    fn record_number(&self, sample: SampleId) -> u64 {
+        self.index.record_number(sample)
+    }
+}
+
+fn separator(config: &DataConfig, path: &Path) -> u8 {
+    let tabbed = path
+        .extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("tsv") || e.eq_ignore_ascii_case("tab"));
+    let default = if tabbed { b'\t' } else { b',' };
+    config
+        .separator
+        .and_then(|c| u8::try_from(c).ok())
+        .unwrap_or(default)
+}
+
+/// A reader without header handling that accepts rows of any length.
+fn reader(separator: u8) -> ReaderBuilder {
+    let mut builder = ReaderBuilder::new();
+    builder
+        .delimiter(separator)
+        .has_headers(false)
+        .flexible(true);
+    builder
+}
+
+fn check_usable(
+    config: &DataConfig,
+    path: &Path,
+    index: &Index,
+    report: &SkipReport,
+) -> Result<(), DataError> {
+    let allowed = config.max_broken_share * report.rows as f64;
+    let message = if report.rows == 0 {
+        "the file has a header but no rows".to_owned()
+    } else if index.len() == 0 {
+        format!("none of the {} rows is usable", report.rows)
+    } else if report.skipped as f64 > allowed {
+        format!(
+            "{} of {} rows are unusable, more than data.max_broken_share = {} allows; repair them or raise it",
+            report.skipped, report.rows, config.max_broken_share
+        )
+    } else {
+        return Ok(());
+    };
+    Err(format(path, message + &report.first_lines()))
+}
+
+fn io(path: &Path, source: std::io::Error) -> DataError {
+    DataError::Io {
+        path: path.display().to_string(),
+        source,
+    }
+}
+
+fn format(path: &Path, message: impl Into<String>) -> DataError {
+    DataError::Format {
+        path: path.display().to_string(),
+        message: message.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,262 @@
+//! Tests of [`CsvSource`](super::CsvSource) on small files of their own.
+
+use std::sync::Mutex;
+
+use image::{Rgb, RgbImage};
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::*;
+use crate::config::DataSource;
+use crate::data::SkippedRow;
+
+struct Folder {
+    folder: TempDir,
+    config: DataConfig,
+}
+
+impl Folder {
+    /// A folder with the pictures `0.png`, `1.png`, … and a file `name` of the given bytes.
+    fn new(pictures: u8, name: &str, bytes: &[u8]) -> Self {
+        let folder = TempDir::new().expect("temporary folder");
+        for picture in 0..pictures {
+            RgbImage::from_pixel(9, 7, Rgb([picture, 1, 2]))
+                .save(folder.path().join(format!("{picture}.png")))
+                .expect("saves");
+        }
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).expect("writes");
+        let config = DataConfig {
+            source: DataSource::Csv,
+            path: Some(path),
+            max_broken_share: 1.0,
+            ..DataConfig::default()
+        };
+        Self { folder, config }
+    }
+
+    fn open(&self) -> Result<CsvSource, DataError> {
+        CsvSource::open(&self.config, &|_, _| true)
+    }
+
+    fn opened(&self) -> CsvSource {
+        self.open().expect("opens")
+    }
+
+    fn error(&self) -> String {
+        self.open().expect_err("refused").to_string()
+    }
+}
+
+#[test]
+fn captions_and_pictures_come_back_by_seeking() {
+    let bytes = "\u{feff}title,x,filepath\r\n\"one, \"\"quoted\"\"\",,0.png\r\n\"two\nlines\",y,1.png\r\nthree é,z,./2.png";
+    let folder = Folder::new(3, "pairs.csv", bytes.as_bytes());
+    let source = folder.opened();
+    let captions: Vec<String> = (0..3)
+        .map(|s| source.caption(s).expect("caption"))
+        .collect();
+    assert_eq!(captions, ["one, \"quoted\"", "two\nlines", "three é"]);
+    for sample in [2, 0, 1] {
+        let picture = source.image(sample).expect("decodes");
+        assert_eq!(picture.dimensions(), (9, 7));
+        assert_eq!(picture.get_pixel(0, 0).0[0], sample as u8);
+    }
+    assert_eq!(source.skipped().skipped, 0);
+    assert!(source.origin(2).contains("line 5"), "{}", source.origin(2));
+    assert!(source.caption(3).is_err());
+}
+
+#[test]
+fn every_kind_of_unusable_row_is_counted_and_listed_with_its_line() {
+    let mut bytes = b"filepath,title\n0.png,good\nabsent.png,x\nbroken.png,x\n0.png,  \n0.png,caf\xff\nonly\n1.png,fine\n".to_vec();
+    bytes.extend_from_slice(b",x\n");
+    let folder = Folder::new(2, "pairs.csv", &bytes);
+    std::fs::write(folder.folder.path().join("broken.png"), b"nonsense").expect("writes");
+    let source = folder.opened();
+    assert_eq!(source.len(), 2);
+    assert_eq!(source.caption(1).expect("caption"), "fine");
+    assert_eq!(source.record_number(1), 6);
+    let report = source.skipped();
+    assert_eq!((report.rows, report.skipped), (8, 6));
+    let found: Vec<(u64, SkipReason)> = report.listed.iter().map(|r| (r.row, r.reason)).collect();
+    assert_eq!(
+        found,
+        [
+            (3, SkipReason::MissingFile),
+            (4, SkipReason::BrokenImage),
+            (5, SkipReason::EmptyCaption),
+            (6, SkipReason::BadUtf8),
+            (7, SkipReason::MissingColumn),
+            (9, SkipReason::MissingFile),
+        ]
+    );
+    assert!(report.by_reason.contains(&(SkipReason::MissingFile, 2)));
+}
+
+#[test]
+fn columns_separator_and_labels_follow_the_configuration() {
+    let mut folder = Folder::new(
+        2,
+        "pairs.txt",
+        b"a;kind;b\n0.png;cat;first\n1.png; ;second\n0.png;cat;third\n",
+    );
+    folder.config.separator = Some(';');
+    folder.config.image_column = "a".into();
+    folder.config.caption_column = "b".into();
+    folder.config.label_columns = vec!["kind".into()];
+    let source = folder.opened();
+    assert_eq!(source.caption(2).expect("caption"), "third");
+    let labels = &source.labels()[0];
+    assert_eq!(labels.classes, ["cat", "(none)"]);
+    assert_eq!(*labels.of_sample, [0, 1, 0]);
+}
+
+#[test]
+fn tsv_files_are_split_at_tabs() {
+    let folder = Folder::new(1, "pairs.TSV", b"filepath\ttitle\n0.png\ta, b\n");
+    assert_eq!(folder.opened().caption(0).expect("caption"), "a, b");
+}
+
+#[test]
+fn an_absent_column_is_named_with_those_that_are_there() {
+    let message = Folder::new(1, "pairs.csv", b"image,caption\n0.png,x\n").error();
+    for part in [
+        "pairs.csv",
+        "\"filepath\"",
+        "\"image\", \"caption\"",
+        "data.image_column",
+    ] {
+        assert!(message.contains(part), "{part} not in {message}");
+    }
+    let message = Folder::new(1, "pairs.csv", b"filepath\ttitle\n0.png\tx\n").error();
+    assert!(message.contains("data.separator"), "{message}");
+}
+
+#[test]
+fn files_without_usable_rows_say_why() {
+    for (bytes, wanted) in [
+        (&b""[..], "empty"),
+        (b"filepath,title\n", "no rows"),
+        (b"filepath,title\nnone.png,x\n", "none of the 1 rows"),
+    ] {
+        let message = Folder::new(0, "pairs.csv", bytes).error();
+        assert!(message.contains(wanted), "{wanted} not in {message}");
+    }
+    let mut folder = Folder::new(0, "pairs.csv", b"");
+    folder.config.path = Some("/nowhere/pairs.csv".into());
+    assert!(folder.error().contains("/nowhere/pairs.csv"));
+}
+
+#[test]
+fn too_many_unusable_rows_are_refused_with_the_first_of_them() {
+    let mut folder = Folder::new(
+        1,
+        "pairs.csv",
+        b"filepath,title\n0.png,x\n8.png,x\n9.png,x\n",
+    );
+    folder.config.max_broken_share = 0.5;
+    let message = folder.error();
+    for part in ["2 of 3", "max_broken_share", "line 3", "8.png"] {
+        assert!(message.contains(part), "{part} not in {message}");
+    }
+}
+
+#[test]
+fn a_quote_that_is_never_closed_does_not_swallow_the_file() {
+    let mut bytes = b"filepath,title\n0.png,fine\n0.png,\"open\n".to_vec();
+    bytes.resize(6 << 20, b'x');
+    let message = Folder::new(1, "pairs.csv", &bytes).error();
+    assert!(
+        message.contains("line 3") && message.contains("never closed"),
+        "{message}"
+    );
+}
+
+#[test]
+fn opening_reports_progress_and_can_be_cancelled() {
+    let mut bytes = b"filepath,title\n".to_vec();
+    for _ in 0..5000 {
+        bytes.extend_from_slice(b"0.png,x\n");
+    }
+    let folder = Folder::new(1, "pairs.csv", &bytes);
+    let seen = Mutex::new(Vec::new());
+    let source = CsvSource::open(&folder.config, &|done, total| {
+        seen.lock().expect("lock").push((done, total));
+        true
+    });
+    assert_eq!(source.expect("opens").len(), 5000);
+    let seen = seen.into_inner().expect("lock");
+    assert!(seen.len() > 3 && seen.is_sorted());
+    assert_eq!(
+        *seen.last().expect("some"),
+        (bytes.len() as u64, bytes.len() as u64)
+    );
+    let cancelled = CsvSource::open(&folder.config, &|done, _| done == 0);
+    assert!(matches!(cancelled, Err(DataError::Cancelled)));
+}
+
+#[test]
+fn a_picture_that_fails_to_decode_later_joins_the_report_once() {
+    let folder = Folder::new(2, "pairs.csv", b"filepath,title\n0.png,x\n1.png,y\n");
+    let source = folder.opened();
+    let path = folder.folder.path().join("1.png");
+    let whole = std::fs::read(&path).expect("reads");
+    std::fs::write(&path, &whole[..whole.len() / 2]).expect("writes");
+    for _ in 0..2 {
+        let message = source.image(1).expect_err("cut").to_string();
+        assert!(
+            message.contains("1.png") && message.contains("line 3"),
+            "{message}"
+        );
+    }
+    std::fs::remove_file(folder.folder.path().join("0.png")).expect("removes");
+    assert!(source.image(0).is_err());
+    let report = source.skipped();
+    let reasons: Vec<SkipReason> = report
+        .listed
+        .iter()
+        .map(|r: &SkippedRow| r.reason)
+        .collect();
+    assert_eq!(reasons, [SkipReason::BrokenImage, SkipReason::MissingFile]);
+    assert_eq!(report.skipped, 2);
+}
+
+#[test]
+fn the_fingerprint_changes_with_the_file_and_its_usable_rows() {
+    let bytes = b"filepath,title\n0.png,x\n1.png,y\n";
+    let folder = Folder::new(2, "pairs.csv", bytes);
+    let first = folder.opened().fingerprint().to_owned();
+    assert_eq!(folder.opened().fingerprint(), first);
+    assert_eq!(
+        Folder::new(2, "pairs.csv", bytes).opened().fingerprint(),
+        first
+    );
+    std::fs::remove_file(folder.folder.path().join("0.png")).expect("removes");
+    assert_ne!(folder.opened().fingerprint(), first);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn no_bytes_make_opening_or_reading_panic(
+        header in prop_oneof![Just(b"filepath,title\n".to_vec()), proptest::collection::vec(any::<u8>(), 0..30)],
+        rows in proptest::collection::vec(prop_oneof![
+            Just(b"0.png,x\n".to_vec()),
+            Just(b"\"0.png\",\"x\ny\"\r\n".to_vec()),
+            proptest::collection::vec(prop_oneof![Just(b'"'), Just(b','), Just(b'\n'), any::<u8>()], 0..40),
+        ], 0..20),
+    ) {
+        let bytes = [header, rows.concat()].concat();
+        let folder = Folder::new(1, "pairs.csv", &bytes);
+        if let Ok(source) = folder.open() {
+            for sample in 0..source.len() as SampleId {
+                prop_assert!(!source.caption(sample).expect("caption").is_empty());
+                prop_assert!(source.image(sample).is_ok());
+            }
+            let report = source.skipped();
+            prop_assert_eq!(report.rows, report.skipped + source.len() as u64);
+        }
+    }
+}
