@@ -18,7 +18,9 @@ pub(super) struct Guarded<R> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LineEnd {
     /// None was seen yet; the last byte was a carriage return or not.
-    Unknown { after_return: bool },
+    Unknown {
+        after_return: bool,
+    },
     Feed,
     ReturnFeed,
 }
