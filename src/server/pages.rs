@@ -1,13 +1,44 @@
-//! Pages for people, one file each.
+//! The pages: handlers that build a view from the studio and render it with askama.
+//!
+//! Every page works without script; forms post to routes here and are redirected (303). Handlers
+//! read files and SQLite, so each builds and renders its page on a blocking thread. Nothing here
+//! changes state on a GET.
 
+mod chart_catalogue;
+mod figures;
 mod home;
+mod new_run;
+mod problem;
+mod respond;
+mod run_actions;
+mod run_card;
+mod run_config;
+mod run_live;
+mod run_log;
+mod runs;
+mod shell;
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use super::AppState;
 
-/// All pages.
+pub(super) use problem::unknown_address;
+
+/// The routes of all pages.
 pub fn router() -> Router<AppState> {
-    Router::new().route("/", get(home::home))
+    Router::new()
+        .route("/", get(home::home))
+        .route("/fragments/active-runs", get(home::active_runs))
+        .route("/fragments/runs", get(runs::table))
+        .route("/demo", post(run_actions::start_demo))
+        .route("/runs", get(runs::list))
+        .route("/runs/new", get(new_run::form).post(new_run::submit))
+        .route("/runs/{id}", get(run_live::live))
+        .route("/runs/{id}/head", get(run_live::head))
+        .route("/runs/{id}/config", get(run_config::config))
+        .route("/runs/{id}/log", get(run_log::log))
+        .route("/runs/{id}/controls", post(run_actions::steer))
+        .route("/runs/{id}/rename", post(run_actions::rename))
+        .route("/runs/{id}/{action}", post(run_actions::act))
 }

@@ -16,7 +16,7 @@ pub fn site(state: AppState) -> Router {
     let answering = described
         .merge(pages::router())
         .route("/static/{*path}", get(assets::asset))
-        .fallback(layers::not_found)
+        .fallback(pages::unknown_address)
         .method_not_allowed_fallback(layers::wrong_method);
     let streaming = Router::new().route("/events", get(events::events));
     let site = layers::limited(answering).merge(streaming);

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use protoclip::config::{
-    ConfigErrors, DataConfig, DataSource, FieldError, RunConfig, TeacherKind, ValidRunConfig,
+    ConfigErrors, DataConfig, DataFacts, DataSource, FieldError, RunConfig, TeacherKind,
+    ValidRunConfig,
 };
 use protoclip::device::DeviceChoice;
 
@@ -34,6 +35,15 @@ impl Studio {
         let config = self.data_dir.run(&id).read_config()?;
         self.enqueue_new(meta, config)?;
         Ok(id)
+    }
+
+    /// Sizes of the built-in data, for hints before a run exists.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn builtin_facts(&self) -> Result<DataFacts, StudioError> {
+        let set = self.data_sets.open(&DataConfig::default(), &|_, _| true)?;
+        Ok(set.source.facts())
     }
 
     fn enqueue_new(&self, meta: RunMeta, config: RunConfig) -> Result<(), StudioError> {
@@ -123,7 +133,7 @@ fn size_problems(config: &ValidRunConfig, data_sets: &DataSets) -> Vec<FieldErro
     }
 }
 
-type Facts = Result<protoclip::config::DataFacts, String>;
+type Facts = Result<DataFacts, String>;
 
 fn known_set(data: &DataConfig, data_sets: &DataSets, quick: bool) -> Option<Facts> {
     if quick {

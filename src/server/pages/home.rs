@@ -1,21 +1,152 @@
-//! `/`: the runs of this studio.
+//! `/`: start the demo, what trains now, what trained lately, this machine.
 
 use askama::Template;
 use axum::extract::State;
-use axum::response::Html;
+use axum::response::Response;
+use protoclip::train::tag;
 
-use super::super::{AppError, AppState};
-use crate::studio::RunView;
+use super::figures::{bytes, date_time};
+use super::respond::page;
+use super::run_card::RunCard;
+use super::shell::Shell;
+use crate::server::AppState;
+use crate::studio::{RunView, SeriesQuery, Studio, StudioError};
 
-#[derive(Template)]
+#[derive(Debug, Template)]
 #[template(path = "pages/home.html")]
-struct Home {
-    runs: Vec<RunView>,
+struct HomePage {
+    shell: Shell,
+    active: Vec<ActiveRun>,
+    recent: Vec<RecentRun>,
+    machine: Vec<Fact>,
 }
 
-pub(super) async fn home(State(state): State<AppState>) -> Result<Html<String>, AppError> {
-    let page = Home {
-        runs: state.studio.runs(),
-    };
-    page.render().map(Html).map_err(AppError::internal)
+#[derive(Debug, Template)]
+#[template(path = "partials/active_runs.html")]
+struct ActiveRuns {
+    shell: Shell,
+    active: Vec<ActiveRun>,
+}
+
+#[derive(Debug)]
+struct ActiveRun {
+    run: RunCard,
+    /// `points` of an SVG polyline in a box of 200 × 48; empty before two points exist.
+    spark: String,
+}
+
+#[derive(Debug)]
+struct RecentRun {
+    run: RunCard,
+    created: String,
+    created_iso: String,
+}
+
+#[derive(Debug)]
+pub(super) struct Fact {
+    pub(super) name: &'static str,
+    pub(super) value: String,
+}
+
+/// Runs that ended and are listed on the page.
+const RECENT: usize = 8;
+const SPARK_BUCKETS: usize = 100;
+const SPARK_WIDTH: f64 = 200.0;
+const SPARK_HEIGHT: f64 = 48.0;
+
+pub(super) async fn home(State(state): State<AppState>, shell: Shell) -> Response {
+    page(state, shell, |studio, shell| {
+        let runs = studio.runs();
+        Ok(HomePage {
+            shell: shell.in_section("home"),
+            active: active(studio, &runs)?,
+            recent: recent(&runs),
+            machine: machine(studio),
+        })
+    })
+    .await
+}
+
+/// The list of active runs alone, for the page's live update.
+pub(super) async fn active_runs(State(state): State<AppState>, shell: Shell) -> Response {
+    page(state, shell, |studio, shell| {
+        let active = active(studio, &studio.runs())?;
+        Ok(ActiveRuns { shell, active })
+    })
+    .await
+}
+
+fn active(studio: &Studio, runs: &[RunView]) -> Result<Vec<ActiveRun>, StudioError> {
+    let active = runs.iter().filter(|run| run.state.is_active());
+    active
+        .map(|run| {
+            let query = SeriesQuery {
+                tag: tag::LOSS_TOTAL.into(),
+                from: 0,
+                to: u64::MAX,
+                points: SPARK_BUCKETS,
+            };
+            let series = studio.series(&run.id, &query)?;
+            let values: Vec<f64> = series.points.iter().filter_map(|bucket| bucket.3).collect();
+            Ok(ActiveRun {
+                run: RunCard::new(run),
+                spark: spark(&values),
+            })
+        })
+        .collect()
+}
+
+fn recent(runs: &[RunView]) -> Vec<RecentRun> {
+    let ended = runs.iter().filter(|run| !run.state.is_active());
+    ended
+        .take(RECENT)
+        .map(|run| RecentRun {
+            run: RunCard::new(run),
+            created: date_time(run.created),
+            created_iso: run.created.to_string(),
+        })
+        .collect()
+}
+
+fn machine(studio: &Studio) -> Vec<Fact> {
+    let facts = studio.facts();
+    let fact = |name, value| Fact { name, value };
+    vec![
+        fact("Device", facts.device),
+        fact("Threads", facts.threads.to_string()),
+        fact(
+            "Free disk",
+            facts.free_bytes.map_or_else(|| "unknown".into(), bytes),
+        ),
+        fact("Data directory", facts.data_dir),
+        fact("Version", facts.version.to_owned()),
+    ]
+}
+
+/// Values spread evenly over the width, the largest at the top.
+fn spark(values: &[f64]) -> String {
+    if values.len() < 2 {
+        return String::new();
+    }
+    let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let span = if high > low { high - low } else { 1.0 };
+    let step = SPARK_WIDTH / (values.len() - 1) as f64;
+    let points = values.iter().enumerate().map(|(index, value)| {
+        let (x, y) = (index as f64 * step, (high - value) / span * SPARK_HEIGHT);
+        format!("{x:.1},{y:.1}")
+    });
+    points.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spark_spans_its_box() {
+        assert_eq!(spark(&[3.0, 1.0, 2.0]), "0.0,0.0 100.0,48.0 200.0,24.0");
+        assert_eq!(spark(&[1.0, 1.0]), "0.0,0.0 200.0,0.0");
+        assert_eq!(spark(&[1.0]), "");
+    }
 }

@@ -1,0 +1,213 @@
+//! Every setting of a run as a person meets it: label, meaning, the paper's value, how it is typed.
+//!
+//! Read by the form of a new run and by the Config tab. A test keeps it complete.
+
+use protoclip::config::RunConfig;
+use serde_json::Value;
+
+use crate::server::pages::figures::typed;
+
+/// How a setting is typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::server::pages) enum Kind {
+    Number,
+    Text,
+    /// Comma-separated words.
+    List,
+    /// `true` or `false`.
+    Flag,
+    /// One of these values, with what a person reads.
+    Choice(&'static [(&'static str, &'static str)]),
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(in crate::server::pages) struct FieldSpec {
+    /// Dotted path in [`RunConfig`].
+    pub(in crate::server::pages) name: &'static str,
+    pub(in crate::server::pages) label: &'static str,
+    pub(in crate::server::pages) kind: Kind,
+    /// One sentence.
+    pub(in crate::server::pages) help: &'static str,
+    /// What the paper used; empty where it says nothing.
+    pub(in crate::server::pages) paper: &'static str,
+    /// What an absent value means.
+    pub(in crate::server::pages) absent: &'static str,
+}
+
+/// Settings that belong together.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::server::pages) struct GroupSpec {
+    pub(in crate::server::pages) key: &'static str,
+    pub(in crate::server::pages) title: &'static str,
+    pub(in crate::server::pages) text: &'static str,
+    /// Shown without asking.
+    pub(in crate::server::pages) open: bool,
+    pub(in crate::server::pages) fields: &'static [FieldSpec],
+}
+
+const fn field(
+    name: &'static str,
+    label: &'static str,
+    kind: Kind,
+    help: &'static str,
+    paper: &'static str,
+) -> FieldSpec {
+    FieldSpec {
+        name,
+        label,
+        kind,
+        help,
+        paper,
+        absent: "none",
+    }
+}
+
+const fn optional(spec: FieldSpec, absent: &'static str) -> FieldSpec {
+    FieldSpec { absent, ..spec }
+}
+
+const TARGETS: Kind = Kind::Choice(&[("soft", "soft"), ("hard", "hard")]);
+
+#[rustfmt::skip] // one setting per line reads as the table it is
+pub(in crate::server::pages) const GROUPS: [GroupSpec; 7] = [
+    GroupSpec { key: "run", title: "Run", text: "", open: true, fields: &[
+        optional(field("name", "Name", Kind::Text, "Shown in lists; may be changed later.", ""), "from preset and data"),
+        field("model", "Model", Kind::Text, "A named model, or the path of an OpenCLIP-style JSON file.", "RN50"),
+        field("episodes", "Episodes", Kind::Number, "Each one samples, extracts, clusters and trains one pass.", ""),
+        field("batch_size", "Batch size", Kind::Number, "Pairs per optimizer step.", "512"),
+        field("prototypes.count", "Prototypes K", Kind::Number, "Clusters of each space.", "20000"),
+        field("seed", "Seed", Kind::Number, "Of every random choice.", ""),
+        field("device", "Device", Kind::Text, "auto, cpu, cuda:N or wgpu.", ""),
+    ]},
+    GroupSpec { key: "data", title: "Data", text: "", open: true, fields: &[
+        field("data.source", "Source", Kind::Choice(&[("builtin", "built-in emoji, 3,724 pairs"), ("csv", "CSV or TSV file")]), "Where the pairs come from.", ""),
+        field("data.path", "File", Kind::Text, "Path on this machine; picture paths are relative to it.", ""),
+        field("data.image_column", "Picture column", Kind::Text, "Header of the column with picture paths.", "filepath"),
+        field("data.caption_column", "Caption column", Kind::Text, "Header of the column with captions.", "title"),
+        optional(field("data.separator", "Separator", Kind::Text, "One character; \\t stands for a tab.", ""), "by file name"),
+        field("data.label_columns", "Label columns", Kind::List, "Comma-separated; only used for evaluation.", ""),
+        field("data.max_broken_share", "Broken rows allowed", Kind::Number, "Share of unusable rows above which opening fails.", ""),
+    ]},
+    GroupSpec { key: "method", title: "Prototypes and teacher", text: "clustering, targets, loss weights", open: false, fields: &[
+        field("prototypes.iterations", "k-means iterations", Kind::Number, "Per restart.", "20"),
+        field("prototypes.restarts", "k-means restarts", Kind::Number, "The lowest objective wins.", "3"),
+        field("prototypes.target", "Targets", TARGETS, "Soft ones weigh neighbours of the own prototype.", "soft"),
+        field("prototypes.target_temperature", "Target temperature τ_y", Kind::Number, "Of the soft targets; smaller is closer to one-hot.", "0.01"),
+        field("prototypes.back_translation", "Back translation (PBT)", Kind::Flag, "Compares students with centroids of their own space.", "true"),
+        field("teacher.kind", "External teacher", Kind::Choice(&[("none", "none"), ("lsa", "lsa, built in"), ("npy", "npy, features from a file")]), "Its clusters supervise both towers.", "RoBERTa-large"),
+        field("teacher.path", "Teacher file", Kind::Text, "A .npy file with one feature row per pair.", ""),
+        field("teacher.dim", "Teacher dimension", Kind::Number, "Of the lsa features.", "64"),
+        field("teacher.target", "Teacher targets", TARGETS, "Hard as in the reference, or soft.", "hard"),
+        field("loss.clip", "InfoNCE weight", Kind::Number, "", "1"),
+        field("loss.proto", "Prototype weight", Kind::Number, "Can be steered while the run trains.", "1"),
+        field("loss.external", "Teacher weight", Kind::Number, "Can be steered while the run trains.", "1"),
+    ]},
+    GroupSpec { key: "episodes", title: "Episodes and stages", text: "sampling, warm-up, augmentation", open: false, fields: &[
+        optional(field("episode_size", "Episode size", Kind::Number, "Pairs sampled per episode.", "200000"), "whole data set"),
+        field("schedule.infonce_episodes", "InfoNCE episodes", Kind::Number, "Leading episodes without prototype losses.", "1"),
+        field("schedule.lit_episodes", "LiT episodes", Kind::Number, "Trailing episodes with the image tower locked.", "1"),
+        field("augmentation", "Augmentation", Kind::Choice(&[("protoclip-light", "protoclip-light"), ("clip", "clip"), ("none", "none")]), "Of the training pass only.", "protoclip-light"),
+        field("fidelity", "Fidelity", Kind::Choice(&[("corrected", "corrected"), ("reference", "reference")]), "Correct the reference implementation's oddities, or keep them.", ""),
+    ]},
+    GroupSpec { key: "optimizer", title: "Optimizer", text: "AdamW, learning rates, clipping", open: false, fields: &[
+        field("optimizer.learning_rate", "Learning rate", Kind::Number, "Of everything but the image tower.", "0.0005"),
+        optional(field("optimizer.visual_learning_rate", "Image tower rate", Kind::Number, "Of parameters named visual.*.", "0.0005"), "the learning rate"),
+        field("schedule.warmup_steps", "Warm-up steps", Kind::Number, "Linear, then a cosine to 0.", "15625"),
+        field("optimizer.weight_decay", "Weight decay", Kind::Number, "On matrices of the towers.", "0.5"),
+        field("optimizer.beta1", "β₁", Kind::Number, "", "0.9"),
+        field("optimizer.beta2", "β₂", Kind::Number, "", "0.999 ResNet, 0.98 ViT"),
+        field("optimizer.epsilon", "ε", Kind::Number, "", "1e-8 ResNet, 1e-6 ViT"),
+        field("optimizer.grad_clip_norm", "Gradient clip", Kind::Number, "Limit of the global norm.", "10"),
+    ]},
+    GroupSpec { key: "checkpoints", title: "Checkpoints", text: "how often, how many", open: false, fields: &[
+        field("checkpoints.every_episodes", "Every episodes", Kind::Number, "And at every stop.", ""),
+        field("checkpoints.keep_last", "Keep", Kind::Number, "Newest ones kept, beside the pinned.", ""),
+    ]},
+    GroupSpec { key: "evaluation", title: "Evaluation", text: "grouping and retrieval", open: false, fields: &[
+        field("evaluation.every_episodes", "Every episodes", Kind::Number, "0 turns it off.", ""),
+    ]},
+];
+
+impl FieldSpec {
+    /// The setting's value in a configuration, as a person would type it.
+    pub(in crate::server::pages) fn value_in(&self, config: &Value) -> Option<String> {
+        let path = format!("/{}", self.name.replace('.', "/"));
+        match config.pointer(&path)? {
+            Value::Null => None,
+            Value::String(text) => Some(text.replace('\t', "\\t")).filter(|t| !t.is_empty()),
+            Value::Array(items) => {
+                let words: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
+                Some(words.join(", ")).filter(|t| !t.is_empty())
+            }
+            Value::Number(number) if number.is_f64() => number.as_f64().map(typed),
+            other => Some(other.to_string()),
+        }
+    }
+
+    /// The same, with the word for an absent value.
+    pub(in crate::server::pages) fn shown_in(&self, config: &Value) -> String {
+        self.value_in(config)
+            .unwrap_or_else(|| self.absent.to_owned())
+    }
+}
+
+/// A configuration as the JSON that [`FieldSpec::value_in`] looks into.
+pub(in crate::server::pages) fn as_json(config: &RunConfig) -> Value {
+    serde_json::to_value(config).unwrap_or_default()
+}
+
+/// The setting with this dotted path.
+pub(in crate::server::pages) fn spec(name: &str) -> Option<&'static FieldSpec> {
+    GROUPS
+        .iter()
+        .flat_map(|group| group.fields)
+        .find(|field| field.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn leaves(prefix: &str, value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(map) => {
+                for (key, value) in map {
+                    let path = if prefix.is_empty() {
+                        key.clone()
+                    } else {
+                        format!("{prefix}.{key}")
+                    };
+                    leaves(&path, value, found);
+                }
+            }
+            _ => found.push(prefix.to_owned()),
+        }
+    }
+
+    #[test]
+    fn every_setting_of_a_run_is_in_the_catalogue_once() {
+        let mut settings = Vec::new();
+        leaves("", &as_json(&RunConfig::default()), &mut settings);
+        settings.retain(|name| name != "preset");
+        let mut described: Vec<String> = GROUPS
+            .iter()
+            .flat_map(|group| group.fields)
+            .map(|field| field.name.to_owned())
+            .collect();
+        settings.sort();
+        described.sort();
+        assert_eq!(described, settings);
+    }
+
+    #[test]
+    fn values_are_shown_as_they_are_typed() {
+        let config = as_json(&RunConfig::default());
+        let shown = |name: &str| spec(name).expect(name).shown_in(&config);
+        assert_eq!(shown("prototypes.count"), "128");
+        assert_eq!(shown("optimizer.epsilon"), "1e-6");
+        assert_eq!(shown("loss.clip"), "1");
+        assert_eq!(shown("episode_size"), "whole data set");
+        assert_eq!(shown("prototypes.back_translation"), "true");
+        assert_eq!(shown("data.label_columns"), "none");
+    }
+}

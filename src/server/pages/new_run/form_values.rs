@@ -1,0 +1,190 @@
+//! What a person typed into the form of a new run, and its way to a [`RunConfig`].
+
+use std::collections::BTreeMap;
+
+use protoclip::config::{ConfigErrors, FieldError, Preset, RunConfig, ValidRunConfig};
+use serde_json::{Map, Number, Value};
+
+use super::field_spec::{FieldSpec, GROUPS, Kind, as_json};
+
+/// Typed values by dotted path; an absent or blank one takes its preset's value.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct FormValues(BTreeMap<String, String>);
+
+impl FormValues {
+    pub(super) fn of(pairs: Vec<(String, String)>) -> Self {
+        let pairs = pairs.into_iter();
+        Self(
+            pairs
+                .map(|(key, value)| (key, value.trim().to_owned()))
+                .collect(),
+        )
+    }
+
+    /// The values of an existing run that differ from its preset.
+    pub(super) fn of_config(config: &RunConfig) -> Self {
+        let (own, preset) = (as_json(config), as_json(&config.preset.config()));
+        let changed = GROUPS
+            .iter()
+            .flat_map(|group| group.fields)
+            .filter_map(|field| {
+                let value = field.value_in(&own)?;
+                let differs = Some(&value) != field.value_in(&preset).as_ref();
+                (differs && field.name != "name").then(|| (field.name.to_owned(), value))
+            });
+        let mut values: BTreeMap<String, String> = changed.collect();
+        values.insert("preset".into(), config.preset.name().into());
+        Self(values)
+    }
+
+    pub(super) fn get(&self, name: &str) -> &str {
+        self.0.get(name).map_or("", String::as_str)
+    }
+
+    /// The chosen preset; the default one while nothing sensible was chosen.
+    pub(super) fn preset(&self) -> Preset {
+        let chosen = self.get("preset");
+        let known = Preset::ALL.into_iter().find(|p| p.name() == chosen);
+        known.unwrap_or(RunConfig::default().preset)
+    }
+
+    /// Reads and checks everything.
+    ///
+    /// # Errors
+    /// All fields that cannot be read; else all settings that cannot be used.
+    pub(super) fn to_config(&self) -> Result<ValidRunConfig, ConfigErrors> {
+        let mut given = Map::new();
+        let mut errors = Vec::new();
+        if !self.get("preset").is_empty() {
+            given.insert("preset".into(), self.get("preset").into());
+        }
+        for field in GROUPS.iter().flat_map(|group| group.fields) {
+            match self.read(field) {
+                Ok(None) => {}
+                Ok(Some(value)) => insert(&mut given, field.name, value),
+                Err(message) => errors.push(FieldError {
+                    field: field.name.into(),
+                    message,
+                }),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(ConfigErrors { errors });
+        }
+        RunConfig::from_json(Value::Object(given))?.validate()
+    }
+
+    fn read(&self, field: &FieldSpec) -> Result<Option<Value>, String> {
+        let text = self.get(field.name);
+        let csv_only = field.name.starts_with("data.") && field.name != "data.source";
+        if text.is_empty() || (csv_only && self.get("data.source") != "csv") {
+            return Ok(None);
+        }
+        match field.kind {
+            Kind::Number => number(text).map(Some),
+            Kind::Text if field.name == "data.separator" && text == "\\t" => Ok(Some("\t".into())),
+            Kind::Text | Kind::Choice(_) => Ok(Some(text.into())),
+            Kind::Flag => Ok(Some(Value::Bool(text == "true"))),
+            Kind::List => {
+                let words = text.split(',').map(str::trim).filter(|w| !w.is_empty());
+                Ok(Some(words.collect::<Vec<_>>().into()))
+            }
+        }
+    }
+}
+
+fn number(text: &str) -> Result<Value, String> {
+    if let Ok(whole) = text.parse::<u64>() {
+        return Ok(whole.into());
+    }
+    text.parse::<f64>()
+        .ok()
+        .and_then(Number::from_f64)
+        .map(Value::Number)
+        .ok_or_else(|| format!("{text:?} is no number; type one such as 128 or 0.01"))
+}
+
+fn insert(given: &mut Map<String, Value>, path: &str, value: Value) {
+    match path.split_once('.') {
+        None => {
+            given.insert(path.into(), value);
+        }
+        Some((head, rest)) => {
+            let below = given
+                .entry(head)
+                .or_insert_with(|| Value::Object(Map::new()));
+            if let Value::Object(below) = below {
+                insert(below, rest, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn form(pairs: &[(&str, &str)]) -> FormValues {
+        let pairs = pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        FormValues::of(pairs.collect())
+    }
+
+    #[test]
+    fn blank_fields_take_the_values_of_the_preset() {
+        let values = form(&[
+            ("preset", "protoclip"),
+            ("episodes", "  "),
+            ("loss.proto", "0.5"),
+        ]);
+        let mut expected = Preset::Protoclip.config();
+        expected.loss.proto = 0.5;
+        assert_eq!(*values.to_config().expect("valid"), expected);
+    }
+
+    #[test]
+    fn every_kind_of_field_arrives_with_its_type() {
+        let values = form(&[
+            ("preset", "protoclip-no-pbt"),
+            ("data.source", "csv"),
+            ("data.path", "/tmp/pairs.tsv"),
+            ("data.separator", "\\t"),
+            ("data.label_columns", "kind, colour"),
+            ("prototypes.back_translation", "true"),
+            ("optimizer.epsilon", "1e-8"),
+            ("episode_size", "500"),
+        ]);
+        let config = values.to_config().expect("valid");
+        assert_eq!(config.data.separator, Some('\t'));
+        assert_eq!(config.data.label_columns, ["kind", "colour"]);
+        assert!(config.prototypes.back_translation);
+        assert_eq!(config.optimizer.epsilon, 1e-8);
+        assert_eq!(config.episode_size, Some(500));
+    }
+
+    #[test]
+    fn all_unreadable_numbers_are_named_at_once() {
+        let errors = form(&[("episodes", "many"), ("seed", "-")])
+            .to_config()
+            .expect_err("no numbers");
+        let fields: Vec<&str> = errors.errors.iter().map(|e| e.field.as_str()).collect();
+        assert_eq!(fields, ["episodes", "seed"]);
+    }
+
+    #[test]
+    fn csv_fields_are_left_out_for_the_built_in_data() {
+        let values = form(&[("data.source", "builtin"), ("data.path", "/left/over.csv")]);
+        assert_eq!(values.to_config().expect("valid").data.path, None);
+    }
+
+    #[test]
+    fn the_form_of_an_existing_run_gives_the_same_run() {
+        let mut config = Preset::ProtoclipTeacher.config();
+        config.prototypes.count = 64;
+        config.optimizer.learning_rate = 1e-3;
+        config.episode_size = Some(900);
+        let values = FormValues::of_config(&config);
+        assert_eq!(*values.to_config().expect("valid"), config);
+    }
+}
