@@ -4,9 +4,6 @@
 //! says which samples belong together; the student's prototype is the mean of ITS features of these
 //! samples. Scores against it therefore do not depend on where the teacher's space lies.
 
-#[cfg(test)]
-mod properties;
-
 use super::group_means::group_means;
 
 /// Prototypes of the teacher's clusters in the student's space.

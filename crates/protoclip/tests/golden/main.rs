@@ -1,5 +1,7 @@
-//! One test binary for everything that is checked against golden fixtures.
+//! One test binary for everything that is checked against golden fixtures, or against the exact
+//! properties of the method.
 
 mod golden_file;
 mod losses;
 mod model;
+mod properties;
