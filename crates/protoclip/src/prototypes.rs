@@ -2,12 +2,14 @@
 //! snapshots that the studio shows.
 
 mod back_translation;
+mod external_teacher;
 pub(crate) mod group_means;
 mod kmeans;
 mod snapshot;
 mod words;
 
 pub use back_translation::{BackTranslated, BackTranslationError, back_translate};
+pub use external_teacher::{TeacherFeatures, teacher_features};
 pub use kmeans::{KMeansConfig, KMeansError, KMeansProgress, KMeansResult, kmeans};
 pub use snapshot::{PrototypeSnapshot, Space, SpaceClusters};
 pub use words::{CaptionStatistics, prototype_words};

@@ -3,19 +3,32 @@
 
 mod checkpoint;
 mod control;
+mod episode;
+mod evaluation;
 mod event;
+mod extract;
+#[cfg(test)]
+mod golden_steps;
 mod meter;
+mod optimizer;
+mod passes;
 mod schedule;
+mod session;
+mod step;
+mod tensors;
 mod trainer;
 
 pub use checkpoint::{
-    BrokenCheckpoint, CheckpointHeader, CheckpointInfo, latest_checkpoint, list_checkpoints,
-    prune_checkpoints, verify_checkpoint, write_checkpoint,
+    BrokenCheckpoint, CheckpointHeader, CheckpointInfo, PINNED, latest_checkpoint,
+    list_checkpoints, prune_checkpoints, verify_checkpoint, write_checkpoint,
 };
 pub use control::{
     AppliesAt, Command, Control, ControlChange, ControlValues, Position, StopReason,
 };
+pub use episode::{EpisodePrototypes, TranslatedPrototypes, snapshot_file, snapshot_steps};
 pub use event::{LogLevel, Observer, ObserverError, Phase, Tag, TrainEvent, tag};
+pub use extract::{EpisodeFeatures, Matrix, extract_features};
 pub use meter::ThroughputMeter;
+pub use optimizer::{RunOptimizer, clip_gradients};
 pub use schedule::{LearningRateSchedule, LearningRates};
 pub use trainer::{Outcome, TrainError, TrainJob, run};

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::TrainError;
 
 /// Name of the file that lists and hashes the others.
-pub const MANIFEST: &str = "MANIFEST.json";
+const MANIFEST: &str = "MANIFEST.json";
 /// A checkpoint directory holding a file of this name is never pruned.
 pub const PINNED: &str = "PINNED";
 const FOLDER: &str = "checkpoints";
@@ -244,6 +244,11 @@ fn read_manifest(directory: &Path) -> Result<(Manifest, String), String> {
         return Err(format!("{MANIFEST}: {:?} is no plain file name", file.name));
     }
     Ok((manifest, blake3::hash(&bytes).to_hex().to_string()))
+}
+
+/// What a checkpoint's manifest says it is about.
+pub(super) fn read_header(directory: &Path) -> Result<CheckpointHeader, String> {
+    Ok(read_manifest(directory)?.0.header)
 }
 
 fn inspect(directory: &Path) -> Result<CheckpointInfo, String> {

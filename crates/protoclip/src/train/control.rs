@@ -90,6 +90,8 @@ struct State {
     position: Position,
     /// Whether an episode has begun; before that a change of K applies to the very first one.
     begun: bool,
+    /// Whether somebody changed a value of this control.
+    changed: bool,
     checkpoint_wanted: bool,
     plain_clip: bool,
     has_teacher: bool,
@@ -128,6 +130,7 @@ impl Control {
                 wanted: values.unwrap_or_else(|| ControlValues::of(config)),
                 position: Position::default(),
                 begun: false,
+                changed: false,
                 checkpoint_wanted: false,
                 plain_clip: config.preset == Preset::Clip,
                 has_teacher: config.teacher.kind != crate::config::TeacherKind::None,
@@ -182,6 +185,7 @@ impl Control {
         }
         let before = state.wanted;
         state.wanted = before.with(change);
+        state.changed = true;
         let after = state.wanted;
         let weights_changed = ControlValues {
             prototype_count: before.prototype_count,
@@ -214,6 +218,14 @@ impl Control {
     /// Trainer: says where the run stands before its first episode.
     pub fn set_position(&self, position: Position) {
         self.lock().position = position;
+    }
+
+    /// Trainer: takes over the values of a checkpoint, unless somebody has steered meanwhile.
+    pub fn adopt(&self, values: ControlValues) {
+        let mut state = self.lock();
+        if !state.changed {
+            state.wanted = values;
+        }
     }
 
     /// Trainer: begins an episode and takes the K that is in force for it. One lock, so that every

@@ -1,9 +1,13 @@
 //! The outer loop: episodes of sample, extract, cluster, translate, train.
+//!
+//! [`run`] is called on a thread of its own by the studio's worker or by the command line; it never
+//! touches an async run time and never waits for a subscriber.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{CheckpointInfo, Control, Observer};
+use super::session::{Flow, Session};
+use super::{CheckpointInfo, Control, Observer, StopReason};
 use crate::config::{ConfigErrors, ValidRunConfig};
 use crate::data::{DataError, PairSource};
 
@@ -38,6 +42,10 @@ pub enum TrainError {
     #[error(transparent)]
     Device(#[from] crate::device::DeviceError),
     #[error(transparent)]
+    Model(#[from] crate::model::ModelConfigError),
+    #[error(transparent)]
+    Weights(#[from] crate::model::weights::WeightsError),
+    #[error(transparent)]
     File(#[from] crate::tensor_file::TensorFileError),
     #[error(transparent)]
     Observer(#[from] super::ObserverError),
@@ -52,7 +60,7 @@ pub enum TrainError {
 }
 
 /// Trains on the calling thread until the run is finished, stopped or failed. Polls `control`
-/// between steps and inside the long phases.
+/// between steps and inside the long phases. A stop writes a checkpoint first.
 ///
 /// # Errors
 /// Anything that keeps the run from going on; what was checkpointed before stays valid.
@@ -61,6 +69,26 @@ pub fn run(
     observer: &mut dyn Observer,
     control: &Control,
 ) -> Result<Outcome, TrainError> {
-    let _ = (job, observer, control);
-    Err(TrainError::Other("not built yet".into()))
+    let mut session = match Session::open(job, observer, control)? {
+        Ok(session) => session,
+        Err(reason) => return Ok(stopped(reason)),
+    };
+    let flow = session.all_episodes()?;
+    match flow {
+        Flow::GoOn => {
+            session.finish()?;
+            Ok(Outcome::Finished)
+        }
+        Flow::Stop(reason) => {
+            session.save_checkpoint()?;
+            Ok(stopped(reason))
+        }
+    }
+}
+
+fn stopped(reason: StopReason) -> Outcome {
+    match reason {
+        StopReason::User => Outcome::Stopped,
+        StopReason::Shutdown => Outcome::Interrupted,
+    }
 }

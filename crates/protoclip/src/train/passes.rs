@@ -1,0 +1,403 @@
+//! The episodes of a session: prototypes first, then one pass of optimizer steps.
+
+use std::cell::RefCell;
+use std::time::Instant;
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use super::episode::{EpisodePlace, EpisodePrototypes, batch_labels, snapshot_file};
+use super::evaluation::evaluate;
+use super::extract::{EpisodeFeatures, extract_features};
+use super::session::{Flow, PhaseProgress, Session, stop_reason};
+use super::step::{BatchAssignments, PrototypeTensors, StepPlan, take_step};
+use super::{ControlValues, LogLevel, Phase, StopReason, Tag, TrainError, TrainEvent, tag};
+use crate::config::Fidelity;
+use crate::data::{Batch, BatchMode, SampleId};
+use crate::prototypes::Space;
+
+/// Broken pictures that one episode's log names one by one.
+const NAMED_BROKEN: usize = 5;
+
+/// Which losses an episode trains with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    InfoNce,
+    Prototypes,
+    /// Image tower locked, InfoNCE only.
+    Lit,
+}
+
+impl Session<'_> {
+    /// Runs what is left of the run.
+    pub(super) fn all_episodes(&mut self) -> Result<Flow, TrainError> {
+        while self.place.episode < self.config.episodes as u64 {
+            if let Flow::Stop(reason) = self.obey()? {
+                return Ok(Flow::Stop(reason));
+            }
+            if let Flow::Stop(reason) = self.one_episode()? {
+                return Ok(Flow::Stop(reason));
+            }
+        }
+        Ok(Flow::GoOn)
+    }
+
+    /// Last look: prototypes and evaluation of the trained model, and the final checkpoint.
+    pub(super) fn finish(&mut self) -> Result<(), TrainError> {
+        if let Flow::Stop(_) = self.build_prototypes()? {
+            return self.save_checkpoint();
+        }
+        self.save_checkpoint()
+    }
+
+    fn one_episode(&mut self) -> Result<Flow, TrainError> {
+        let episode = self.place.episode;
+        let wanted = self.control.begin_episode(episode);
+        if !self.place.announced {
+            self.apply_count(wanted)?;
+            let step = self.place.step;
+            self.emit(TrainEvent::EpisodeStarted { episode, step })?;
+            self.place.announced = true;
+        }
+        if self.prototypes.is_none()
+            && let Flow::Stop(reason) = self.build_prototypes()?
+        {
+            return Ok(Flow::Stop(reason));
+        }
+        self.enter_stage()?;
+        let started = Instant::now();
+        if let Flow::Stop(reason) = self.training_pass()? {
+            return Ok(Flow::Stop(reason));
+        }
+        let seconds = started.elapsed().as_secs_f64();
+        self.points(vec![(tag::SECONDS_TRAIN.into(), seconds)])?;
+        self.place.episode += 1;
+        self.place.cursor = 0;
+        self.place.announced = false;
+        self.prototypes = None;
+        let every = self.config.checkpoints.every_episodes as u64;
+        if self.place.episode.is_multiple_of(every) && !self.is_last() {
+            self.save_checkpoint()?;
+        }
+        Ok(Flow::GoOn)
+    }
+
+    fn is_last(&self) -> bool {
+        self.place.episode >= self.config.episodes as u64
+    }
+
+    fn stage(&self) -> Stage {
+        let episode = self.place.episode as usize;
+        let schedule = &self.config.schedule;
+        if episode < schedule.infonce_episodes {
+            Stage::InfoNce
+        } else if episode + schedule.lit_episodes >= self.config.episodes {
+            Stage::Lit
+        } else {
+            Stage::Prototypes
+        }
+    }
+
+    fn enter_stage(&mut self) -> Result<(), TrainError> {
+        if self.stage() == Stage::Lit
+            && let Some(model) = self.model.take()
+        {
+            self.model = Some(model.lock_image_tower(self.config.fidelity));
+        }
+        Ok(())
+    }
+
+    fn apply_count(&mut self, wanted: usize) -> Result<(), TrainError> {
+        let from = std::mem::replace(&mut self.place.prototype_count, wanted);
+        self.place.controls.prototype_count = wanted;
+        if from == wanted {
+            return Ok(());
+        }
+        let (episode, step) = (self.place.episode, self.place.step);
+        self.emit(TrainEvent::ControlApplied {
+            episode,
+            step,
+            field: "prototype_count".into(),
+            from: from as f64,
+            to: wanted as f64,
+        })
+    }
+
+    /// Features, evaluation, clusters and back translation of the current episode.
+    fn build_prototypes(&mut self) -> Result<Flow, TrainError> {
+        // After the last episode, its samples are looked at once more with the finished model.
+        let episode = self.place.episode.min(self.config.episodes as u64 - 1);
+        let samples = self.sampler.episode(episode, self.plan.samples_per_episode);
+        let started = Instant::now();
+        let Some(features) = self.extract(samples)? else {
+            return Ok(self.stop());
+        };
+        let extracted = started.elapsed().as_secs_f64();
+        self.points(vec![(tag::SECONDS_EXTRACT.into(), extracted)])?;
+        self.report_broken(&features.broken)?;
+        if self.evaluation_is_due()
+            && let Flow::Stop(reason) = self.evaluate(&features)?
+        {
+            return Ok(Flow::Stop(reason));
+        }
+        let started = Instant::now();
+        let Some(prototypes) = self.cluster(&features)? else {
+            return Ok(self.stop());
+        };
+        self.report_clusters(&prototypes, started.elapsed().as_secs_f64())?;
+        self.prototypes = Some(prototypes);
+        Ok(Flow::GoOn)
+    }
+
+    fn stop(&self) -> Flow {
+        Flow::Stop(stop_reason(self.control).unwrap_or(StopReason::Shutdown))
+    }
+
+    fn extract(&mut self, samples: Vec<SampleId>) -> Result<Option<EpisodeFeatures>, TrainError> {
+        let total = samples.len() as u64;
+        let model = self.evaluation_model()?;
+        let mode = match self.config.fidelity {
+            Fidelity::Corrected => BatchMode::Evaluate,
+            Fidelity::Reference => self.training_mode(),
+        };
+        let batches = self.batcher.batches(samples, mode)?;
+        let mut progress = PhaseProgress::new(self.observer, self.control, Phase::Extract, total);
+        extract_features(
+            &model,
+            batches,
+            self.config.trains_prototypes(),
+            &self.device,
+            &mut |done| progress.report(done as u64),
+        )
+    }
+
+    fn evaluation_is_due(&self) -> bool {
+        let every = self.config.evaluation.every_episodes as u64;
+        every > 0 && (self.place.episode.is_multiple_of(every) || self.is_last())
+    }
+
+    fn evaluate(&mut self, features: &EpisodeFeatures) -> Result<Flow, TrainError> {
+        let progress = PhaseProgress::new(self.observer, self.control, Phase::Evaluate, 1);
+        let progress = RefCell::new(progress);
+        let report = |done, total| progress.borrow_mut().report_of(done, total);
+        let Some(points) = evaluate(features, &*self.data, self.config.seed, &report)? else {
+            return Ok(self.stop());
+        };
+        self.place.score = points
+            .iter()
+            .find(|(name, _)| name == tag::EVAL_RECALL_MEAN)
+            .map(|(_, value)| *value);
+        self.points(points)?;
+        Ok(Flow::GoOn)
+    }
+
+    fn cluster(
+        &mut self,
+        features: &EpisodeFeatures,
+    ) -> Result<Option<EpisodePrototypes>, TrainError> {
+        let place = EpisodePlace {
+            episode: self.place.episode,
+            step: self.place.step,
+            count: self.place.prototype_count,
+        };
+        let progress = PhaseProgress::new(self.observer, self.control, Phase::Cluster, 1);
+        let progress = RefCell::new(progress);
+        EpisodePrototypes::build(
+            &self.config,
+            place,
+            features,
+            self.teacher.as_ref(),
+            &|done, total| progress.borrow_mut().report_of(done, total),
+        )
+    }
+
+    fn report_clusters(
+        &mut self,
+        prototypes: &EpisodePrototypes,
+        seconds: f64,
+    ) -> Result<(), TrainError> {
+        let snapshot = &prototypes.snapshot;
+        let file = snapshot_file(snapshot.step);
+        let path = self.directory.join(&file);
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)
+                .map_err(|e| TrainError::Other(format!("{}: {e}", folder.display())))?;
+        }
+        snapshot.write(&path)?;
+        let points: Vec<(Tag, f64)> = vec![
+            (tag::SECONDS_CLUSTER.into(), seconds),
+            (tag::KMEANS_INERTIA_IMAGE.into(), snapshot.image.inertia()),
+            (tag::KMEANS_INERTIA_TEXT.into(), snapshot.text.inertia()),
+            (tag::EMPTY_IMAGE.into(), snapshot.image.empty() as f64),
+            (tag::EMPTY_TEXT.into(), snapshot.text.empty() as f64),
+        ];
+        let event = TrainEvent::Prototypes {
+            episode: snapshot.episode,
+            step: snapshot.step,
+            count: snapshot.image.count,
+            file,
+        };
+        self.points(points)?;
+        self.emit(event)
+    }
+
+    /// The optimizer steps that are left of the current episode.
+    fn training_pass(&mut self) -> Result<Flow, TrainError> {
+        let Some(prototypes) = self.prototypes.clone() else {
+            return Err(TrainError::Other(
+                "a training pass without prototypes".into(),
+            ));
+        };
+        let order = self.training_order(&prototypes.snapshot.samples);
+        let positions = prototypes.positions();
+        let device = self.training_device();
+        let tensors = (self.stage() == Stage::Prototypes && self.config.trains_prototypes())
+            .then(|| PrototypeTensors::of(&prototypes, self.config.fidelity, &self.device));
+        let batches = self.batcher.batches(order, self.training_mode())?;
+        self.meter.reset();
+        for batch in batches {
+            let batch = batch?;
+            let assignments = match &tensors {
+                Some(_) => assignments(&prototypes, &positions, &batch)?,
+                None => BatchAssignments::default(),
+            };
+            self.step(&batch, tensors.as_ref().map(|t| (t, assignments)), &device)?;
+            if let Flow::Stop(reason) = self.obey()? {
+                return Ok(Flow::Stop(reason));
+            }
+        }
+        Ok(Flow::GoOn)
+    }
+
+    fn training_mode(&self) -> BatchMode {
+        BatchMode::Train {
+            episode: self.place.episode,
+            augmentation: self.config.augmentation,
+        }
+    }
+
+    fn report_broken(&mut self, broken: &[String]) -> Result<(), TrainError> {
+        for reason in broken.iter().take(NAMED_BROKEN) {
+            self.log(
+                LogLevel::Warning,
+                format!("replaced a broken picture: {reason}"),
+            )?;
+        }
+        match broken.len().saturating_sub(NAMED_BROKEN) {
+            0 => Ok(()),
+            more => self.log(
+                LogLevel::Warning,
+                format!("replaced {more} more broken pictures"),
+            ),
+        }
+    }
+
+    fn step(
+        &mut self,
+        batch: &Batch,
+        prototypes: Option<(&PrototypeTensors, BatchAssignments)>,
+        device: &burn::tensor::Device,
+    ) -> Result<(), TrainError> {
+        let step = self.place.step + 1;
+        let controls = self.apply_controls(step)?;
+        let mut rates = self.schedule.at(self.place.step);
+        rates.image *= controls.learning_rate_factor;
+        rates.rest *= controls.learning_rate_factor;
+        let plan = StepPlan {
+            config: &self.config,
+            controls,
+            rates,
+            prototypes,
+            step,
+            device,
+        };
+        let model = self.model.take().ok_or_else(super::session::no_model)?;
+        let (model, mut points) = take_step(model, &mut self.optimizer, batch, &plan)?;
+        self.model = Some(model);
+        self.place.step = step;
+        self.place.cursor += 1;
+        if let Some(rate) = self.meter.add(Instant::now(), batch.samples.len()) {
+            points.push((tag::SAMPLES_PER_SECOND.into(), rate));
+        }
+        self.points(points)
+    }
+
+    /// Takes the wishes that are in force for this step and reports those that are new.
+    fn apply_controls(&mut self, step: u64) -> Result<ControlValues, TrainError> {
+        let before = self.place.controls;
+        let now = ControlValues {
+            prototype_count: before.prototype_count,
+            ..self.control.begin_step(step)
+        };
+        self.place.controls = now;
+        let episode = self.place.episode;
+        for (field, from, to) in [
+            (
+                "external_weight",
+                before.external_weight,
+                now.external_weight,
+            ),
+            ("proto_weight", before.proto_weight, now.proto_weight),
+            (
+                "target_temperature",
+                before.target_temperature,
+                now.target_temperature,
+            ),
+            (
+                "learning_rate_factor",
+                before.learning_rate_factor,
+                now.learning_rate_factor,
+            ),
+        ] {
+            if from != to {
+                self.emit(TrainEvent::ControlApplied {
+                    episode,
+                    step,
+                    field: field.into(),
+                    from,
+                    to,
+                })?;
+            }
+        }
+        Ok(now)
+    }
+
+    /// Samples of the training pass from the current place on: whole batches in an order drawn from
+    /// seed and episode. Where undecodable images left too few samples, the order starts over.
+    fn training_order(&self, samples: &[SampleId]) -> Vec<SampleId> {
+        let mut order = samples.to_vec();
+        order.shuffle(&mut order_generator(self.config.seed, self.place.episode));
+        let batch = self.config.batch_size;
+        let wanted = self.plan.steps_per_episode as usize * batch;
+        let done = self.place.cursor as usize * batch;
+        order
+            .iter()
+            .copied()
+            .cycle()
+            .take(wanted)
+            .skip(done)
+            .collect()
+    }
+}
+
+fn assignments(
+    prototypes: &EpisodePrototypes,
+    positions: &rustc_hash::FxHashMap<SampleId, usize>,
+    batch: &Batch,
+) -> Result<BatchAssignments, TrainError> {
+    let labels = |space| batch_labels(prototypes, positions, space, &batch.samples);
+    Ok(BatchAssignments {
+        image: labels(Space::Image)?,
+        text: labels(Space::Text)?,
+        teacher: labels(Space::Teacher)?,
+    })
+}
+
+fn order_generator(seed: u64, episode: u64) -> ChaCha8Rng {
+    let mut hash = blake3::Hasher::new();
+    hash.update(b"training order");
+    hash.update(&seed.to_le_bytes());
+    hash.update(&episode.to_le_bytes());
+    ChaCha8Rng::from_seed(*hash.finalize().as_bytes())
+}

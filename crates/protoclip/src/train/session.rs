@@ -1,0 +1,440 @@
+//! One run in memory: model, optimizer, data and the place it has reached.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use burn::module::Module;
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+
+use super::checkpoint::{CheckpointHeader, prune_checkpoints, write_checkpoint};
+use super::episode::{EpisodePrototypes, snapshot_file, snapshot_steps};
+use super::optimizer::RunOptimizer;
+use super::{
+    CheckpointInfo, Command, Control, ControlValues, LearningRateSchedule, LogLevel, Observer,
+    Phase, Position, StopReason, Tag, ThroughputMeter, TrainError, TrainEvent, TrainJob,
+};
+use crate::config::{ConfigErrors, ValidRunConfig};
+use crate::data::{Batcher, BatcherConfig, EpisodeSampler, PairSource};
+use crate::device::DeviceChoice;
+use crate::model::{Clip, ClipConfig, weights};
+use crate::prototypes::{TeacherFeatures, teacher_features};
+use crate::tokenizer::Tokenizer;
+
+/// Whether the run goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flow {
+    GoOn,
+    Stop(StopReason),
+}
+
+/// Everything of a run that is in memory while it trains.
+pub(super) struct Session<'a> {
+    pub(super) config: ValidRunConfig,
+    pub(super) directory: std::path::PathBuf,
+    pub(super) observer: &'a mut dyn Observer,
+    pub(super) control: &'a Control,
+    /// Without autodiff; see [`Session::training_device`].
+    pub(super) device: Device,
+    pub(super) model_config: ClipConfig,
+    /// `None` only while a step replaces it.
+    pub(super) model: Option<Clip>,
+    pub(super) optimizer: RunOptimizer,
+    pub(super) schedule: LearningRateSchedule,
+    pub(super) data: Arc<dyn PairSource>,
+    pub(super) batcher: Batcher,
+    pub(super) sampler: EpisodeSampler,
+    pub(super) teacher: Option<TeacherFeatures>,
+    pub(super) plan: Plan,
+    pub(super) place: Place,
+    /// Those of the current episode once they are built.
+    pub(super) prototypes: Option<EpisodePrototypes>,
+    pub(super) meter: ThroughputMeter,
+}
+
+/// Sizes that stay the same for the whole run.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Plan {
+    pub(super) samples_per_episode: usize,
+    pub(super) steps_per_episode: u64,
+    pub(super) total_steps: u64,
+}
+
+/// Where a run stands; with the files of a checkpoint this is all that a resume needs, since every
+/// random choice is a function of the seed and this place.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Place {
+    /// Optimizer steps taken.
+    pub(super) step: u64,
+    /// Steps taken within the current episode.
+    pub(super) cursor: u64,
+    /// Current episode, from 0.
+    pub(super) episode: u64,
+    /// Values in force.
+    pub(super) controls: ControlValues,
+    /// Values accepted, in force or announced.
+    wanted: ControlValues,
+    /// K of the current episode.
+    pub(super) prototype_count: usize,
+    /// Whether the current episode was announced; a resume must not announce it twice.
+    pub(super) announced: bool,
+    pub(super) score: Option<f64>,
+}
+
+const STATE: &str = "state.json";
+const CONFIG: &str = "config.json";
+const MODEL_CONFIG: &str = "open_clip_config.json";
+const MODEL: &str = "model.safetensors";
+const OPTIMIZER: &str = "optimizer.bpk";
+/// Memory for decoded pictures.
+const IMAGE_CACHE_BYTES: usize = 512 << 20;
+/// Longest sleep while paused before the control is looked at again.
+const PAUSE_POLL: Duration = Duration::from_secs(1);
+
+impl<'a> Session<'a> {
+    /// Opens device, model and data; `Ok(Err(reason))` when stopped meanwhile.
+    pub(super) fn open(
+        job: TrainJob,
+        observer: &'a mut dyn Observer,
+        control: &'a Control,
+    ) -> Result<Result<Self, StopReason>, TrainError> {
+        let TrainJob {
+            config,
+            directory,
+            data,
+            resume,
+        } = job;
+        let facts = data.facts();
+        config.check_data(facts)?;
+        let chosen = DeviceChoice::parse(&config.device)?.open()?;
+        let device = chosen.device.clone();
+        let model_config = ClipConfig::load(&config.model)?;
+        let plan = Plan::of(&config, config.samples_per_episode(facts));
+        let Some(teacher) = open_teacher(&config, &*data, observer, control)? else {
+            return Ok(Err(stop_reason(control).unwrap_or(StopReason::User)));
+        };
+        let model = model_config.init(config.seed, config.fidelity, &device.clone().autodiff());
+        let batcher = Batcher::new(
+            Arc::clone(&data),
+            Arc::new(Tokenizer::new()),
+            batcher_config(&config, &model),
+        )?;
+        let mut session = Self {
+            optimizer: RunOptimizer::new(&config.optimizer, &model),
+            schedule: LearningRateSchedule::of(&config, plan.steps_per_episode),
+            sampler: EpisodeSampler::new(
+                data.len(),
+                data.balance_groups(),
+                config.seed,
+                config.fidelity,
+            ),
+            batcher,
+            place: Place::start(control.values()),
+            model: Some(model),
+            prototypes: None,
+            meter: ThroughputMeter::default(),
+            config,
+            directory,
+            observer,
+            control,
+            device,
+            model_config,
+            data,
+            teacher,
+            plan,
+        };
+        if let Some(checkpoint) = resume {
+            session.restore(&checkpoint)?;
+        }
+        session.clear_later_snapshots();
+        session.announce(chosen.name)?;
+        Ok(Ok(session))
+    }
+
+    /// The device with gradients.
+    pub(super) fn training_device(&self) -> Device {
+        self.device.clone().autodiff()
+    }
+
+    pub(super) fn model(&self) -> Result<&Clip, TrainError> {
+        self.model.as_ref().ok_or_else(no_model)
+    }
+
+    /// The model in evaluation mode, without gradients.
+    pub(super) fn evaluation_model(&self) -> Result<Clip, TrainError> {
+        Ok(self.model()?.valid())
+    }
+
+    pub(super) fn emit(&mut self, event: TrainEvent) -> Result<(), TrainError> {
+        Ok(self.observer.on_event(event)?)
+    }
+
+    pub(super) fn points(&mut self, points: Vec<(Tag, f64)>) -> Result<(), TrainError> {
+        let step = self.place.step;
+        self.emit(TrainEvent::Points { step, points })
+    }
+
+    pub(super) fn log(&mut self, level: LogLevel, message: String) -> Result<(), TrainError> {
+        self.emit(TrainEvent::Log { level, message })
+    }
+
+    /// Obeys pause, checkpoint and stop; called between steps.
+    pub(super) fn obey(&mut self) -> Result<Flow, TrainError> {
+        let mut paused = false;
+        loop {
+            if self.control.take_checkpoint_request() {
+                self.save_checkpoint()?;
+            }
+            let step = self.place.step;
+            match self.control.command() {
+                Command::Stop(reason) => return Ok(Flow::Stop(reason)),
+                Command::Run => {
+                    if paused {
+                        self.meter.reset();
+                        self.emit(TrainEvent::Resumed { step })?;
+                    }
+                    return Ok(Flow::GoOn);
+                }
+                Command::Pause => {
+                    if !paused {
+                        paused = true;
+                        self.emit(TrainEvent::Paused { step })?;
+                    }
+                    self.control.wait_while_paused(PAUSE_POLL);
+                }
+            }
+        }
+    }
+
+    /// Writes a checkpoint of this very place and prunes older ones.
+    pub(super) fn save_checkpoint(&mut self) -> Result<(), TrainError> {
+        let step = self.place.step;
+        self.observer.before_checkpoint(step)?;
+        let header = CheckpointHeader {
+            step,
+            episode: self.place.episode,
+            data_fingerprint: self.data.fingerprint().to_owned(),
+            score: self.place.score,
+        };
+        let info = write_checkpoint(&self.directory, &header, |folder| self.fill(folder))?;
+        prune_checkpoints(&self.directory, self.config.checkpoints.keep_last)
+            .map_err(|e| checkpoint_error(&info.path, &e))?;
+        let path = format!("checkpoints/{step:08}");
+        self.emit(TrainEvent::Checkpoint { step, path })
+    }
+
+    fn fill(&self, folder: &std::path::Path) -> Result<(), TrainError> {
+        let place = Place {
+            wanted: self.control.values(),
+            ..self.place.clone()
+        };
+        write_json(&folder.join(STATE), &place)?;
+        write_json(&folder.join(CONFIG), &*self.config)?;
+        write_json(&folder.join(MODEL_CONFIG), &self.model_config)?;
+        weights::save(self.model()?, &self.model_config, &folder.join(MODEL))?;
+        self.optimizer.save(&folder.join(OPTIMIZER))?;
+        match &self.prototypes {
+            Some(prototypes) => prototypes.save(folder),
+            None => Ok(()),
+        }
+    }
+
+    fn restore(&mut self, checkpoint: &CheckpointInfo) -> Result<(), TrainError> {
+        let folder = &checkpoint.path;
+        self.place = read_json(&folder.join(STATE))?;
+        self.control.adopt(self.place.wanted);
+        let model = self.model.take().ok_or_else(no_model)?;
+        self.model = Some(weights::load(model, &folder.join(MODEL))?);
+        let fresh = RunOptimizer::new(&self.config.optimizer, self.model()?);
+        self.optimizer = fresh.load(&folder.join(OPTIMIZER))?;
+        self.prototypes = EpisodePrototypes::load(folder)?;
+        let manifest = super::checkpoint::read_header(folder)
+            .map_err(|message| TrainError::Other(format!("{}: {message}", folder.display())))?;
+        if manifest.data_fingerprint != self.data.fingerprint() {
+            return Err(ConfigErrors::one(
+                "data",
+                format!(
+                    "the data set changed since checkpoint {} was written; restore it or start a new run",
+                    folder.display()
+                ),
+            )
+            .into());
+        }
+        Ok(())
+    }
+
+    /// Removes snapshots that the resumed run will write again.
+    fn clear_later_snapshots(&self) {
+        for step in snapshot_steps(&self.directory) {
+            if step > self.place.step || (step == self.place.step && self.prototypes.is_none()) {
+                let path = self.directory.join(snapshot_file(step));
+                if let Err(error) = std::fs::remove_file(&path) {
+                    tracing::warn!(path = %path.display(), %error, "cannot remove an outdated snapshot");
+                }
+            }
+        }
+    }
+
+    fn announce(&mut self, device: String) -> Result<(), TrainError> {
+        self.control.set_position(Position {
+            step: self.place.step,
+            episode: self.place.episode,
+            samples_per_episode: self.plan.samples_per_episode,
+        });
+        let event = TrainEvent::Started {
+            step: self.place.step,
+            total_steps: self.plan.total_steps,
+            episode: self.place.episode,
+            total_episodes: self.config.episodes as u64,
+            steps_per_episode: self.plan.steps_per_episode,
+            batch_size: self.config.batch_size,
+            samples: self.data.len(),
+            parameters: self.model()?.num_parameters(),
+            device,
+            controls: self.place.controls,
+        };
+        self.emit(event)
+    }
+}
+
+impl Plan {
+    fn of(config: &ValidRunConfig, samples_per_episode: usize) -> Self {
+        let steps_per_episode = (samples_per_episode / config.batch_size) as u64;
+        Self {
+            samples_per_episode,
+            steps_per_episode,
+            total_steps: steps_per_episode * config.episodes as u64,
+        }
+    }
+}
+
+impl Place {
+    fn start(controls: ControlValues) -> Self {
+        Self {
+            step: 0,
+            cursor: 0,
+            episode: 0,
+            prototype_count: controls.prototype_count,
+            controls,
+            wanted: controls,
+            announced: false,
+            score: None,
+        }
+    }
+}
+
+/// Reports progress of a phase at most a few times per second; says whether to go on.
+pub(super) struct PhaseProgress<'a> {
+    observer: &'a mut dyn Observer,
+    control: &'a Control,
+    phase: Phase,
+    total: u64,
+    last: Option<Instant>,
+}
+
+impl<'a> PhaseProgress<'a> {
+    pub(super) fn new(
+        observer: &'a mut dyn Observer,
+        control: &'a Control,
+        phase: Phase,
+        total: u64,
+    ) -> Self {
+        Self {
+            observer,
+            control,
+            phase,
+            total,
+            last: None,
+        }
+    }
+
+    /// As [`PhaseProgress::report`] where the total is learned on the way.
+    pub(super) fn report_of(&mut self, done: u64, total: u64) -> bool {
+        self.total = total;
+        self.report(done)
+    }
+
+    /// `false` when the run must stop or its events cannot be stored.
+    pub(super) fn report(&mut self, done: u64) -> bool {
+        let due = self
+            .last
+            .is_none_or(|last| last.elapsed() >= Duration::from_millis(200));
+        if due || done >= self.total {
+            self.last = Some(Instant::now());
+            let event = TrainEvent::Progress {
+                phase: self.phase,
+                done,
+                total: self.total,
+            };
+            if let Err(error) = self.observer.on_event(event) {
+                tracing::warn!(%error, "cannot report progress");
+                return false;
+            }
+        }
+        stop_reason(self.control).is_none()
+    }
+}
+
+fn batcher_config(config: &ValidRunConfig, model: &Clip) -> BatcherConfig {
+    BatcherConfig {
+        image_size: model.image_size() as u32,
+        context: model.context_length(),
+        batch_size: config.batch_size,
+        seed: config.seed,
+        fidelity: config.fidelity,
+        threads: 0,
+        cache_bytes: IMAGE_CACHE_BYTES,
+        max_broken_share: config.data.max_broken_share,
+    }
+}
+
+/// Why the run must stop, if it must.
+pub(super) fn stop_reason(control: &Control) -> Option<StopReason> {
+    match control.command() {
+        Command::Stop(reason) => Some(reason),
+        Command::Run | Command::Pause => None,
+    }
+}
+
+/// `None` when stopped meanwhile.
+#[allow(
+    clippy::option_option,
+    reason = "the outer option is the stop, the inner the absence of a teacher"
+)]
+fn open_teacher(
+    config: &ValidRunConfig,
+    data: &dyn PairSource,
+    observer: &mut dyn Observer,
+    control: &Control,
+) -> Result<Option<Option<TeacherFeatures>>, TrainError> {
+    let progress = PhaseProgress::new(observer, control, Phase::Teacher, 1);
+    let progress = RefCell::new(progress);
+    let report = |done, total| progress.borrow_mut().report_of(done, total);
+    match teacher_features(&config.teacher, data, config.seed, &report) {
+        Ok(teacher) => Ok(Some(teacher)),
+        Err(_) if stop_reason(control).is_some() => Ok(None),
+        Err(error) => Err(TrainError::Other(error.to_string())),
+    }
+}
+
+pub(super) fn no_model() -> TrainError {
+    TrainError::Other("the model was lost in a failed step; resume from the last checkpoint".into())
+}
+
+fn write_json<T: Serialize>(path: &std::path::Path, value: &T) -> Result<(), TrainError> {
+    let bytes = serde_json::to_vec_pretty(value).map_err(|e| checkpoint_error(path, &e))?;
+    std::fs::write(path, bytes).map_err(|e| checkpoint_error(path, &e))
+}
+
+fn read_json<T: for<'de> Deserialize<'de>>(path: &std::path::Path) -> Result<T, TrainError> {
+    let bytes = std::fs::read(path).map_err(|e| checkpoint_error(path, &e))?;
+    serde_json::from_slice(&bytes).map_err(|e| checkpoint_error(path, &e))
+}
+
+fn checkpoint_error(path: &std::path::Path, error: &dyn std::fmt::Display) -> TrainError {
+    TrainError::Checkpoint {
+        path: path.display().to_string(),
+        message: error.to_string(),
+    }
+}
