@@ -13,10 +13,12 @@ mod data_sets;
 mod desk;
 mod edit;
 mod error;
+mod follower;
 mod live;
 mod lock_file;
 mod niceness;
 mod pace;
+mod prototypes;
 mod queue;
 mod recorder;
 mod records;
@@ -28,7 +30,9 @@ mod run_state;
 mod run_store;
 mod runner;
 mod series;
+mod series_figure;
 mod session;
+mod thumbnails;
 mod trainer;
 mod view;
 
@@ -41,11 +45,15 @@ use protoclip::device::DeviceChoice;
 
 pub use create::{new_run, start_problems};
 pub use data_dir::DataDir;
-pub use data_sets::{DataSet, DataSetId, DataSets};
+pub use data_sets::{DataSet, DataSetId, DataSetView, DataSets};
 pub use edit::RunEdit;
 pub use error::StudioError;
 pub use live::{Message, MessageBody, Subscription};
 pub use lock_file::{LockFile, LockHolder};
+pub use prototypes::{
+    CARD_SAMPLES, MOST_CARDS, NeighbourView, OverlapView, PrototypeCard, PrototypeDetail,
+    PrototypePage, PrototypeQuery, PrototypeSort, SampleView,
+};
 pub use recorder::{Change, NewPrototypes, Recorder};
 pub use run_directory::{ForkOrigin, RunDirectory, RunMeta};
 pub use run_id::RunId;
@@ -55,7 +63,9 @@ pub use run_state::{Action, Request, RunState};
 pub use run_store::{Batch, Point, RunStore};
 pub use runner::{RunJob, Runner, TrainerRunner};
 pub use series::{Bucket, FEWEST_BUCKETS, MOST_BUCKETS, Series, SeriesQuery};
+pub use series_figure::{FigureFormat, SeriesFigure};
 pub use session::{Listener, SharedRecorder, run_session};
+pub use thumbnails::{SIZES, Thumbnail};
 pub use view::{CheckpointView, RunView, StudioFacts, data_name};
 
 use desk::Desk;
@@ -69,6 +79,8 @@ pub struct Studio {
     /// What `auto` becomes in new runs.
     default_device: String,
     live: Live,
+    snapshots: prototypes::SnapshotCache,
+    thumbnails: thumbnails::ThumbnailCache,
     desk: Mutex<Desk>,
     /// Signalled when the desk changes.
     desk_changed: Condvar,
@@ -102,6 +114,8 @@ impl Studio {
             data_sets: options.data_sets,
             runner: options.runner,
             default_device: options.default_device,
+            snapshots: prototypes::SnapshotCache::default(),
+            thumbnails: thumbnails::ThumbnailCache::default(),
             desk: Mutex::new(Desk::default()),
             desk_changed: Condvar::new(),
             trainer: trainer::TrainerThread::default(),
@@ -109,6 +123,7 @@ impl Studio {
             opened: Instant::now(),
         });
         trainer::start(&studio)?;
+        follower::start(&studio)?;
         Ok(studio)
     }
 

@@ -1,5 +1,8 @@
 //! The JSON API, one file per noun.
 
+mod data_sets;
+mod picture;
+mod prototypes;
 mod runs;
 mod series;
 mod steering;
@@ -13,6 +16,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         runs::endpoints(),
         steering::endpoints(),
         series::endpoints(),
+        prototypes::endpoints(),
+        data_sets::endpoints(),
     ]
     .into_iter()
     .flatten()

@@ -93,6 +93,7 @@ fn schemas() -> Value {
     let controls = serde_json::to_value(ControlValues::of(&RunConfig::default()));
     json!({
         "RunConfig": schema_like(&config),
+        "DataConfig": schema_like(&config["data"]),
         "Controls": schema_like(&controls.unwrap_or_default()),
         "RunEdit": {"type": "object", "properties": {
             "name": {"type": "string"},

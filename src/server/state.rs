@@ -50,4 +50,16 @@ impl AppState {
             .map_err(AppError::internal)?
             .map_err(AppError::from)
     }
+
+    /// As [`AppState::ask`], for pictures: only a few are decoded at the same time.
+    ///
+    /// # Errors
+    /// As [`AppState::ask`].
+    pub async fn ask_picture<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Studio) -> Result<T, StudioError> + Send + 'static,
+    ) -> Result<T, AppError> {
+        let _permit = self.pictures.acquire().await.map_err(AppError::internal)?;
+        self.ask(question).await
+    }
 }

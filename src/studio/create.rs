@@ -56,6 +56,7 @@ impl Studio {
             eta_seconds: None,
             queue_place: None,
             external: false,
+            last_line: 0,
             broken: false,
         });
         self.enqueue(&id)

@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 use protoclip::config::{DataConfig, DataSource};
-use protoclip::data::{DataError, PairSource};
+use protoclip::data::{DataError, PairSource, SkipReport};
 use protoclip::prototypes::CaptionStatistics;
 use serde::{Deserialize, Serialize};
 
-use super::StudioError;
+use super::{Studio, StudioError};
 
 /// Names a data set in URLs: `builtin`, or a hash of its settings.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -30,6 +30,22 @@ pub struct DataSet {
 #[derive(Debug, Default)]
 pub struct DataSets {
     known: Mutex<HashMap<DataSetId, Arc<Slot>>>,
+}
+
+/// What a data set holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DataSetView {
+    pub id: DataSetId,
+    pub name: String,
+    /// Usable pairs.
+    pub pairs: usize,
+    /// Pairs that one balanced pass draws.
+    pub balanced_pairs: usize,
+    pub fingerprint: String,
+    /// Label columns, each with its number of classes.
+    pub labels: Vec<(String, usize)>,
+    /// Rows that cannot be used.
+    pub skipped: SkipReport,
 }
 
 /// One data set; its lock is held while it is opened, so that it is opened once.
@@ -151,6 +167,38 @@ impl DataSets {
             })
         });
         Arc::clone(slot)
+    }
+}
+
+impl Studio {
+    /// Opens a data set and says what it holds.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn open_data_set(&self, config: DataConfig) -> Result<DataSetView, StudioError> {
+        let id = self.data_sets.register(&config);
+        self.data_set(&id)
+    }
+
+    /// What a data set holds that a run named.
+    ///
+    /// # Errors
+    /// When no run named it or it cannot be opened.
+    pub fn data_set(&self, id: &DataSetId) -> Result<DataSetView, StudioError> {
+        let set = self.data_sets.get(id)?;
+        let facts = set.source.facts();
+        let labels = set.source.labels().iter();
+        Ok(DataSetView {
+            id: id.clone(),
+            name: set.source.name().to_owned(),
+            pairs: facts.pairs,
+            balanced_pairs: facts.balanced_pairs,
+            fingerprint: set.source.fingerprint().to_owned(),
+            labels: labels
+                .map(|column| (column.name.clone(), column.classes.len()))
+                .collect(),
+            skipped: set.source.skipped(),
+        })
     }
 }
 

@@ -121,6 +121,9 @@ impl Live {
             return;
         };
         edit(record);
+        if let Some(line) = change.lines.last() {
+            record.last_line = line.seq;
+        }
         let view = RunView::from(&*record);
         let bodies = [
             (!change.points.is_empty()).then(|| MessageBody::Series(change.points.clone())),
@@ -213,6 +216,7 @@ mod tests {
             eta_seconds: None,
             queue_place: None,
             external: false,
+            last_line: 0,
             broken: false,
         }
     }

@@ -15,7 +15,8 @@ use super::view::RunRecord;
 use super::{RunId, RunState, StudioError};
 
 /// The reason of a run whose process died.
-const ORPHANED: &str = "the program that trained it ended without a word; resume to go on";
+pub(super) const ORPHANED: &str =
+    "the program that trained it ended without a word; resume to go on";
 
 /// All runs of a data directory. A run that cannot be read is listed with its reason.
 pub(super) fn load_all(
@@ -47,7 +48,7 @@ pub(super) fn load(data_dir: &DataDir, data_sets: &DataSets, id: RunId) -> RunRe
 fn try_load(run: &RunDirectory) -> Result<RunRecord, StudioError> {
     let meta = run.read_meta()?;
     let config = run.read_config()?;
-    let stored = stored_snapshot(run)?;
+    let (stored, last_line) = stored(run)?;
     let snapshot = stored.unwrap_or_else(|| RunSnapshot::queued(&config));
     let external = snapshot.state.is_active() && run.is_locked()?;
     let mut record = RunRecord {
@@ -57,6 +58,7 @@ fn try_load(run: &RunDirectory) -> Result<RunRecord, StudioError> {
         eta_seconds: None,
         queue_place: None,
         external,
+        last_line,
         broken: false,
     };
     if record.snapshot.state.is_active() && !external {
@@ -65,13 +67,14 @@ fn try_load(run: &RunDirectory) -> Result<RunRecord, StudioError> {
     Ok(record)
 }
 
-/// The progress that a run's database holds.
-pub(super) fn stored_snapshot(run: &RunDirectory) -> Result<Option<RunSnapshot>, StudioError> {
+/// The progress that a run's database holds, and the number of its newest log line.
+fn stored(run: &RunDirectory) -> Result<(Option<RunSnapshot>, i64), StudioError> {
     let path = run.database();
     if !path.exists() {
-        return Ok(None);
+        return Ok((None, 0));
     }
-    RunStore::read(&path)?.snapshot()
+    let store = RunStore::read(&path)?;
+    Ok((store.snapshot()?, store.last_line()?))
 }
 
 /// Marks a run that nobody trains as interrupted.
@@ -107,6 +110,7 @@ fn broken(run: &RunDirectory, id: RunId, error: &StudioError) -> RunRecord {
         eta_seconds: None,
         queue_place: None,
         external: false,
+        last_line: 0,
         broken: true,
     }
 }
@@ -148,9 +152,8 @@ mod tests {
         assert_eq!(of(&dead).snapshot.step, 12);
         assert_eq!(of(&alive).snapshot.state, RunState::Running);
         assert!(of(&alive).external && !of(&dead).external);
-        let stored = stored_snapshot(&data_dir.run(&dead))
-            .expect("reads")
-            .expect("stored");
+        let (stored, _) = stored(&data_dir.run(&dead)).expect("reads");
+        let stored = stored.expect("stored");
         assert_eq!(stored.state, RunState::Interrupted);
     }
 

@@ -3,18 +3,16 @@
 //! One writer, which is whoever holds the run's lock; any number of readers beside it. Every
 //! commit replaces the stored snapshot, so points and progress never disagree.
 
-#[cfg(test)]
-mod tests;
+mod reading;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jiff::Timestamp;
-use protoclip::train::{LogLevel, Tag};
+use protoclip::train::Tag;
 use rusqlite::types::Value as SqlValue;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction};
-use serde_json::{Value, json};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction};
+use serde_json::json;
 
 use super::StudioError;
 use super::run_log::{LogLine, NewLine};
@@ -201,97 +199,6 @@ impl RunStore {
         };
         write(&mut self.connection).map_err(error)
     }
-
-    /// The snapshot of the last commit; `None` before the first.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn snapshot(&self) -> Result<Option<RunSnapshot>, StudioError> {
-        let text: Option<String> = self
-            .connection
-            .query_row("SELECT value FROM meta WHERE key = 'snapshot'", [], |row| {
-                row.get(0)
-            })
-            .optional()
-            .map_err(StudioError::database(&self.path))?;
-        text.map(|t| serde_json::from_str(&t).map_err(|e| StudioError::format(&self.path, e)))
-            .transpose()
-    }
-
-    /// Log lines numbered above `after`, oldest first, at most `limit`.
-    ///
-    /// # Errors
-    /// When they cannot be read.
-    pub fn lines(&self, after: i64, limit: usize) -> Result<Vec<LogLine>, StudioError> {
-        let read = || {
-            let mut query = self.connection.prepare_cached(
-                "SELECT seq, step, time, kind, json FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2",
-            )?;
-            let rows = query.query_map((after, limit), line_of)?;
-            rows.collect::<rusqlite::Result<Vec<_>>>()
-        };
-        read().map_err(StudioError::database(&self.path))
-    }
-
-    /// Names of all curves, sorted, each with its number of points.
-    ///
-    /// # Errors
-    /// When they cannot be read.
-    pub fn tags(&self) -> Result<Vec<(String, u64)>, StudioError> {
-        let read = || {
-            let mut query = self
-                .connection
-                .prepare_cached("SELECT tag, COUNT(*) FROM points GROUP BY tag ORDER BY tag")?;
-            let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            rows.collect::<rusqlite::Result<Vec<_>>>()
-        };
-        read().map_err(StudioError::database(&self.path))
-    }
-
-    /// Calls `each` with step and value of every point of a curve in `from..=to`, ascending.
-    ///
-    /// # Errors
-    /// When they cannot be read.
-    pub fn each_point(
-        &self,
-        tag: &str,
-        (from, to): (u64, u64),
-        mut each: impl FnMut(u64, f64),
-    ) -> Result<(), StudioError> {
-        let mut read = || {
-            let mut query = self.connection.prepare_cached(
-                "SELECT step, value FROM points WHERE tag = ?1 AND step BETWEEN ?2 AND ?3 ORDER BY step",
-            )?;
-            let largest = i64::MAX as u64;
-            let mut rows = query.query((tag, from.min(largest), to.min(largest)))?;
-            while let Some(row) = rows.next()? {
-                each(row.get(0)?, number(row.get(1)?));
-            }
-            Ok(())
-        };
-        read().map_err(StudioError::database(&self.path))
-    }
-
-    /// Points after `step` of all curves, for following a run of another process.
-    ///
-    /// # Errors
-    /// When they cannot be read.
-    pub fn points_after(&self, step: u64) -> Result<Vec<Point>, StudioError> {
-        let read = || {
-            let mut query = self.connection.prepare_cached(
-                "SELECT tag, step, value FROM points WHERE step > ?1 ORDER BY step",
-            )?;
-            let rows = query.query_map([step], |row| {
-                Ok(Point {
-                    tag: Tag::Owned(row.get(0)?),
-                    step: row.get(1)?,
-                    value: number(row.get(2)?),
-                })
-            })?;
-            rows.collect::<rusqlite::Result<Vec<_>>>()
-        };
-        read().map_err(StudioError::database(&self.path))
-    }
 }
 
 /// SQLite stores a NaN as NULL.
@@ -369,26 +276,5 @@ fn latest(transaction: &Transaction<'_>) -> rusqlite::Result<BTreeMap<String, f6
     rows.collect()
 }
 
-fn line_of(row: &Row<'_>) -> rusqlite::Result<LogLine> {
-    let (kind, body): (String, String) = (row.get(3)?, row.get(4)?);
-    let wrong = |column: usize| {
-        move |e: serde_json::Error| {
-            rusqlite::Error::FromSqlConversionFailure(
-                column,
-                rusqlite::types::Type::Text,
-                Box::new(e),
-            )
-        }
-    };
-    let body: Value = serde_json::from_str(&body).map_err(wrong(4))?;
-    let time: String = row.get(2)?;
-    Ok(LogLine {
-        seq: row.get(0)?,
-        step: row.get(1)?,
-        time: time.parse().unwrap_or(Timestamp::UNIX_EPOCH),
-        kind: serde_json::from_value(Value::String(kind)).map_err(wrong(3))?,
-        level: serde_json::from_value(body["level"].clone()).unwrap_or(LogLevel::Info),
-        message: body["message"].as_str().unwrap_or_default().to_owned(),
-        data: body["data"].clone(),
-    })
-}
+#[cfg(test)]
+mod tests;

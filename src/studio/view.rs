@@ -25,6 +25,8 @@ pub(crate) struct RunRecord {
     pub(crate) queue_place: Option<usize>,
     /// Another process trains it.
     pub(crate) external: bool,
+    /// Number of the newest log line that was told to anybody.
+    pub(crate) last_line: i64,
     /// Its directory cannot be read.
     pub(crate) broken: bool,
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::super::endpoint::{ApiQuery, Endpoint};
 use super::super::{AppError, AppState};
-use crate::studio::{RunId, Series, SeriesQuery};
+use crate::studio::{FigureFormat, RunId, Series, SeriesQuery};
 
 /// Buckets of one answer unless asked otherwise.
 const BUCKETS: usize = 1000;
@@ -46,6 +46,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .query(&[TAG])
         .success(200, "text/csv")
         .failures(&[400, 404, 409]),
+        Endpoint::get("/api/runs/{id}/series.svg", "A curve as a figure", svg)
+            .query(&[TAG])
+            .success(200, "image/svg+xml")
+            .failures(&[400, 404, 409]),
+        Endpoint::get("/api/runs/{id}/series.png", "A curve as a figure", png)
+            .query(&[TAG])
+            .success(200, "image/png")
+            .failures(&[400, 404, 409]),
     ]
 }
 
@@ -113,4 +121,32 @@ async fn csv(
         ),
     ];
     Ok((described, text))
+}
+
+async fn svg(
+    state: State<AppState>,
+    id: Path<RunId>,
+    tag: ApiQuery<OneTag>,
+) -> Result<impl IntoResponse, AppError> {
+    figure(state, id, tag, FigureFormat::Svg).await
+}
+
+async fn png(
+    state: State<AppState>,
+    id: Path<RunId>,
+    tag: ApiQuery<OneTag>,
+) -> Result<impl IntoResponse, AppError> {
+    figure(state, id, tag, FigureFormat::Png).await
+}
+
+async fn figure(
+    State(state): State<AppState>,
+    Path(id): Path<RunId>,
+    ApiQuery(OneTag { tag }): ApiQuery<OneTag>,
+    format: FigureFormat,
+) -> Result<impl IntoResponse, AppError> {
+    let figure = state
+        .ask(move |studio| studio.figure(&id, &tag, format))
+        .await?;
+    Ok(([(header::CONTENT_TYPE, figure.content_type)], figure.bytes))
 }
