@@ -4,11 +4,14 @@
 //! read files and SQLite, so each builds and renders its page on a blocking thread. Nothing here
 //! changes state on a GET.
 
+mod address;
 mod chart_catalogue;
 mod figures;
 mod home;
 mod new_run;
 mod problem;
+mod prototype;
+mod prototypes;
 mod respond;
 mod run_actions;
 mod run_card;
@@ -36,6 +39,8 @@ pub fn router() -> Router<AppState> {
         .route("/runs/new", get(new_run::form).post(new_run::submit))
         .route("/runs/{id}", get(run_live::live))
         .route("/runs/{id}/head", get(run_live::head))
+        .route("/runs/{id}/prototypes", get(prototypes::grid))
+        .route("/runs/{id}/prototypes/{k}", get(prototype::one))
         .route("/runs/{id}/config", get(run_config::config))
         .route("/runs/{id}/log", get(run_log::log))
         .route("/runs/{id}/controls", post(run_actions::steer))

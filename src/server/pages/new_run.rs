@@ -12,6 +12,7 @@ use axum::extract::{Form, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use protoclip::config::{FieldError, Preset};
+use protoclip::model::ClipConfig;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -45,6 +46,8 @@ struct NewRunPage {
     /// Samples of one episode on the built-in data.
     samples: u64,
     ratio: String,
+    /// Names of models that need no file.
+    models: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -167,6 +170,7 @@ impl NewRunPage {
             preset_values: preset_values(),
             samples,
             ratio: ratio(samples, count),
+            models: ClipConfig::names(),
         })
     }
 }
@@ -233,7 +237,7 @@ impl Field {
             Kind::Number | Kind::Text | Kind::List => Vec::new(),
         };
         if !choices.is_empty() {
-            choices.insert(0, choice("", "as the preset"));
+            choices.insert(0, choice("", &format!("preset: {preset}")));
         }
         let error = errors.iter().find(|error| error.field == spec.name);
         Self {

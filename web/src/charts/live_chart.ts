@@ -51,7 +51,9 @@ export class LiveChart {
 
   /** Draws when something changed and the chart is near the window. */
   draw(): void {
-    if (!this.#dirty || !this.#visible) return;
+    if (!this.#dirty) return;
+    this.#count();
+    if (!this.#visible) return;
     this.#dirty = false;
     const smoothing = this.host.smoothing();
     this.#aligned = align(this.curves, smoothing);
@@ -78,7 +80,8 @@ export class LiveChart {
     this.#plot.setScale("x", { min, max });
   }
 
-  #afterDraw(): void {
+  /** Says how much there is to see, also for a chart outside the window. */
+  #count(): void {
     const points = Math.max(0, ...this.curves.map((curve) => curve.steps.length));
     const total = Math.max(0, ...this.curves.map((curve) => curve.total));
     this.root.dataset["points"] = String(points);
@@ -86,6 +89,9 @@ export class LiveChart {
     if (waiting) waiting.hidden = points > 0;
     const text = points === 0 ? "" : `Showing ${grouped(points)} of ${grouped(total)} points`;
     setText(first("[data-shown]", HTMLElement, this.root), text);
+  }
+
+  #afterDraw(): void {
     if (this.#plot.cursor.idx === null || this.#plot.cursor.idx === undefined) this.#showValues(null);
     if (this.#twin && !this.#twin.hidden) fillTwin(this.#twin, this.spec.series, this.curves);
   }

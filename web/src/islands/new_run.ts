@@ -29,6 +29,12 @@ function showDefaults(form: HTMLFormElement, values: Record<string, string>): vo
     const field = hint.dataset["presetOf"] ?? "";
     setText(hint, values[field] ?? "–");
   }
+  for (const input of all("input[data-preset-for]", HTMLInputElement, form)) {
+    input.placeholder = values[input.dataset["presetFor"] ?? ""] ?? "";
+  }
+  for (const select of all("select[data-preset-for]", HTMLSelectElement, form)) {
+    setText(select.options[0] ?? null, `preset: ${values[select.dataset["presetFor"] ?? ""] ?? "–"}`);
+  }
 }
 
 /** Samples per prototype: the paper used 10, faiss warns below 39. */

@@ -1,0 +1,181 @@
+//! `/runs/{id}/prototypes/{k}`: one prototype, all its samples nearest first, its match in the other
+//! spaces and its neighbours.
+
+use askama::Template;
+use axum::extract::{Path, Query, State};
+use axum::response::Response;
+use serde::Deserialize;
+
+use super::address::{address, percent};
+use super::figures::{NONE, figure, grouped};
+use super::home::Fact;
+use super::prototypes::{SampleTile, prototype_href, share, space_named, words};
+use super::respond::page;
+use super::run_card::RunCard;
+use super::shell::Shell;
+use crate::server::AppState;
+use crate::studio::{
+    NeighbourView, OverlapView, PrototypeCard, PrototypeDetail, RunId, RunView, StudioError,
+};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct PlaceQuery {
+    space: String,
+    step: String,
+}
+
+#[derive(Debug, Template)]
+#[template(path = "pages/prototype.html")]
+struct PrototypePageView {
+    shell: Shell,
+    tab: &'static str,
+    run: RunCard,
+    id: usize,
+    space: &'static str,
+    back: String,
+    words: String,
+    size: String,
+    warning: Option<String>,
+    samples: Vec<SampleTile>,
+    /// Set when not all samples are shown.
+    more: Option<String>,
+    facts: Vec<Fact>,
+    overlaps: Vec<Overlap>,
+    neighbours: Vec<Neighbour>,
+}
+
+#[derive(Debug)]
+struct Overlap {
+    space: &'static str,
+    href: String,
+    words: String,
+    shared: String,
+    jaccard: String,
+    percent: u32,
+}
+
+#[derive(Debug)]
+struct Neighbour {
+    href: String,
+    words: String,
+    distance: String,
+    image: Option<String>,
+}
+
+/// Samples of one page; the API has all.
+const SAMPLES: usize = 600;
+
+pub(super) async fn one(
+    State(state): State<AppState>,
+    shell: Shell,
+    Path((id, number)): Path<(String, String)>,
+    Query(query): Query<PlaceQuery>,
+) -> Response {
+    page(state, shell, move |studio, shell| {
+        let id = RunId::from(id.as_str());
+        let view = studio.run(&id)?;
+        let number: usize = number.parse().map_err(|_| {
+            StudioError::NotFound(format!("prototypes have numbers, {number:?} is none"))
+        })?;
+        let space = space_named(&query.space);
+        let detail = studio.prototype(&id, query.step.parse().ok(), space, number)?;
+        Ok(PrototypePageView::new(
+            shell.in_section("runs"),
+            &view,
+            detail,
+        ))
+    })
+    .await
+}
+
+impl PrototypePageView {
+    fn new(shell: Shell, view: &RunView, detail: PrototypeDetail) -> Self {
+        let run = view.id.as_str();
+        let (space, step) = (detail.space.name(), detail.step.to_string());
+        let card = &detail.prototype;
+        let shown = card.samples.len().min(SAMPLES);
+        Self {
+            shell,
+            tab: "prototypes",
+            run: RunCard::new(view),
+            id: card.id,
+            space,
+            back: address(
+                &format!("/runs/{}/prototypes", percent(run)),
+                &[("space", space), ("step", &step)],
+            ),
+            words: words(&card.words, card.id),
+            size: grouped(card.size as u64),
+            warning: detail.data_error.clone(),
+            samples: card.samples.iter().take(SAMPLES).map(SampleTile::new).collect(),
+            more: (shown < card.samples.len()).then(|| {
+                format!(
+                    "The nearest {} of {} samples; the API has all.",
+                    grouped(shown as u64),
+                    grouped(card.samples.len() as u64)
+                )
+            }),
+            facts: facts(&detail, card),
+            overlaps: detail
+                .overlaps
+                .iter()
+                .map(|overlap| Overlap::new(run, detail.step, overlap))
+                .collect(),
+            neighbours: detail
+                .neighbours
+                .iter()
+                .map(|near| Neighbour::new(run, space, detail.step, near))
+                .collect(),
+        }
+    }
+}
+
+fn facts(detail: &PrototypeDetail, card: &PrototypeCard) -> Vec<Fact> {
+    let fact = |name, value| Fact { name, value };
+    let number = |value: Option<f32>| {
+        value.map_or_else(|| NONE.to_owned(), |value| figure(f64::from(value)))
+    };
+    vec![
+        fact("Space", detail.space.name().to_owned()),
+        fact("Episode", grouped(detail.episode + 1)),
+        fact("Step", grouped(detail.step)),
+        fact("Samples", grouped(card.size as u64)),
+        fact("Tightness", number(card.tightness)),
+        fact(
+            "Change since last episode",
+            card.change.map_or_else(|| NONE.into(), share),
+        ),
+        fact(
+            "Was number",
+            card.predecessor
+                .map_or_else(|| NONE.into(), |id| id.to_string()),
+        ),
+        fact("All words", card.words.join(", ")),
+    ]
+}
+
+impl Overlap {
+    fn new(run: &str, step: u64, overlap: &OverlapView) -> Self {
+        let id = overlap.prototype as usize;
+        Self {
+            space: overlap.space.name(),
+            href: prototype_href(run, id, overlap.space.name(), step),
+            words: words(&overlap.words, id),
+            shared: grouped(u64::from(overlap.shared)),
+            jaccard: share(overlap.jaccard),
+            percent: (overlap.jaccard * 100.0).round() as u32,
+        }
+    }
+}
+
+impl Neighbour {
+    fn new(run: &str, space: &str, step: u64, near: &NeighbourView) -> Self {
+        Self {
+            href: prototype_href(run, near.prototype, space, step),
+            words: words(&near.words, near.prototype),
+            distance: figure(f64::from(near.distance)),
+            image: near.image_url.clone(),
+        }
+    }
+}
