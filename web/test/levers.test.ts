@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { dataConfig } from "../src/islands/file_check.ts";
 import { when } from "../src/islands/dock.ts";
 import { markerOf, readWish } from "../src/islands/levers.ts";
 
@@ -29,4 +30,14 @@ test("what is typed is a change, the same, or an error", () => {
 test("episodes are counted from one where people read them", () => {
   assert.equal(when({ episode: 4 }), "episode 5");
   assert.equal(when({ episode: 4, step: 61 }), "episode 5 and step 61");
+});
+
+test("the data part of the form is sent with its types and without blanks", () => {
+  const fields: [string, string][] = [
+    ["data.source", "csv"], ["data.path", " /a.tsv "], ["data.separator", "\\t"], ["data.image_column", ""],
+    ["data.label_columns", "kind, colour"], ["data.max_broken_share", "0.1"], ["seed", "3"],
+  ];
+  assert.deepEqual(dataConfig(fields), {
+    source: "csv", path: "/a.tsv", separator: "\t", label_columns: ["kind", "colour"], max_broken_share: 0.1,
+  });
 });

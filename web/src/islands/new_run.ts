@@ -3,6 +3,7 @@ import { ApiError, call, type FieldError } from "../api.ts";
 import { figure, grouped } from "../format.ts";
 import { all, first, setText } from "../shell/dom.ts";
 import { toast } from "../shell/toast.ts";
+import { mountFileCheck } from "./file_check.ts";
 
 type Defaults = Record<string, Record<string, string>>;
 
@@ -21,6 +22,7 @@ export function mountNewRun(): void {
     event.preventDefault();
     void send(form);
   });
+  mountFileCheck(form);
   update();
 }
 
@@ -47,7 +49,8 @@ function showRatio(form: HTMLFormElement, values: Record<string, string>): void 
     return Number(typed || values[name]);
   };
   const builtin = new FormData(form).get("data.source") !== "csv";
-  const samples = read("episode_size") || (builtin ? Number(hint.dataset["samples"]) : Number.NaN);
+  const whole = Number(builtin ? hint.dataset["samples"] : hint.dataset["csvSamples"]);
+  const samples = read("episode_size") || whole;
   const count = read("prototypes.count");
   const known = samples > 0 && count > 0;
   setText(
