@@ -4,22 +4,22 @@
 use burn::tensor::{Bool, Tensor, activation, module};
 
 /// `x·Φ(x)`, the exact GELU.
-pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+pub(super) fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     activation::gelu(x)
 }
 
 /// `x·σ(1.702x)`, the activation of OpenAI's models.
-pub fn quick_gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+pub(super) fn quick_gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     x.clone() * activation::sigmoid(x * 1.702)
 }
 
 /// Softmax over the last dimension.
-pub fn softmax<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+pub(super) fn softmax<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     activation::softmax(x, D - 1)
 }
 
 /// LayerNorm over the last dimension; `weight` and `bias` are `[width]`.
-pub fn layer_norm<const D: usize>(
+pub(super) fn layer_norm<const D: usize>(
     x: Tensor<D>,
     weight: Tensor<1>,
     bias: Tensor<1>,
@@ -31,7 +31,7 @@ pub fn layer_norm<const D: usize>(
 /// Multi-head self-attention on packed queries, keys and values.
 ///
 /// `[batch, tokens, 3·width]` → `[batch, tokens, width]`; `causal` hides later tokens.
-pub fn attention(packed: Tensor<3>, heads: usize, causal: bool) -> Tensor<3> {
+pub(super) fn attention(packed: Tensor<3>, heads: usize, causal: bool) -> Tensor<3> {
     let [batch, tokens, packed_width] = packed.dims();
     let width = packed_width / 3;
     let head_width = width / heads;

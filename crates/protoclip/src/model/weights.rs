@@ -3,7 +3,7 @@
 //! [`save`] and [`load`] are exact: f32 in, f32 out, bit for bit. Loading keeps every `ParamId`, the
 //! gradient settings and the device of the model, so optimizer state still fits it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
 
@@ -58,18 +58,15 @@ pub fn save(clip: &Clip, config: &ClipConfig, path: &Path) -> Result<(), Weights
         message,
     };
     let json = serde_json::to_string(config).map_err(|e| format(e.to_string()))?;
-    let metadata = [
-        ("config".to_owned(), json),
-        ("format".to_owned(), "pt".to_owned()),
-    ];
+    // One entry only: the writer keeps no order, and equal models shall give equal files.
+    let metadata = HashMap::from([("config".to_owned(), json)]);
     let mut views = Vec::with_capacity(collector.tensors.len());
     for (name, (shape, bytes)) in &collector.tensors {
         let view =
             TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(|e| format(e.to_string()))?;
         views.push((name.as_str(), view));
     }
-    let bytes = safetensors::serialize(views, Some(metadata.into_iter().collect()))
-        .map_err(|e| format(e.to_string()))?;
+    let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| format(e.to_string()))?;
     fs::write(path, bytes).map_err(|source| WeightsError::Io {
         path: place.clone(),
         source,
