@@ -105,7 +105,7 @@ fn train_run(data_dir: &DataDir, data_sets: &Arc<DataSets>, id: &RunId) -> anyho
     }
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let runner = TrainerRunner::new(Arc::clone(data_sets), threads)?;
-    let resume = runner.checkpoints(run.path()).pop();
+    let resume = runner.latest_intact(run.path());
     let control = Arc::new(Control::new(&config, Some(before.controls)));
     let (recorder, change) = Recorder::begin(&run, &before, resume.as_ref())?;
     let stopping = Arc::clone(&control);

@@ -36,6 +36,9 @@ pub trait Runner: Send + Sync {
 
     /// Usable checkpoints of a run directory, oldest first.
     fn checkpoints(&self, directory: &Path) -> Vec<CheckpointInfo>;
+
+    /// The checkpoint to go on from: the newest whose files all have their recorded hashes.
+    fn latest_intact(&self, directory: &Path) -> Option<CheckpointInfo>;
 }
 
 /// Trains with [`protoclip::train::run`], in a thread pool of its own whose threads yield to
@@ -88,5 +91,9 @@ impl Runner for TrainerRunner {
 
     fn checkpoints(&self, directory: &Path) -> Vec<CheckpointInfo> {
         protoclip::train::list_checkpoints(directory).0
+    }
+
+    fn latest_intact(&self, directory: &Path) -> Option<CheckpointInfo> {
+        protoclip::train::latest_checkpoint(directory)
     }
 }

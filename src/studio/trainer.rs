@@ -123,7 +123,7 @@ impl Studio {
         };
         let record = self.record(&active.id)?;
         let config = run.read_config()?.validate()?;
-        let resume = self.runner.checkpoints(run.path()).pop();
+        let resume = self.runner.latest_intact(run.path());
         let (recorder, change) = Recorder::begin(&run, &record.snapshot, resume.as_ref())?;
         let mut listener = LiveListener {
             studio: self,
