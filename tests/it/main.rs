@@ -5,3 +5,7 @@
 )]
 
 mod architecture;
+mod event_stream;
+mod http_api;
+mod lifecycle;
+mod support;

@@ -1,0 +1,6 @@
+//! What the tests of the running studio share.
+
+pub(crate) mod client;
+pub(crate) mod scripted_runner;
+pub(crate) mod snapshot_fixture;
+pub(crate) mod test_site;

@@ -1,0 +1,184 @@
+//! A runner whose every step the test takes: no clock, no sleep, no training.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use protoclip::train::{
+    CheckpointInfo, Command, Control, ControlValues, Observer, Outcome, StopReason, TrainError,
+    TrainEvent, tag,
+};
+use protoclip_studio::studio::{RunJob, Runner};
+
+/// What the run does next.
+#[derive(Debug)]
+pub(crate) enum Action {
+    /// One optimizer step with this total loss.
+    Step(f64),
+    Event(TrainEvent),
+    Checkpoint,
+    Finish,
+    Fail(&'static str),
+    Panic(&'static str),
+}
+
+/// Runs that do what [`ScriptedRunner::act`] says, and obey their control between two actions.
+pub(crate) struct ScriptedRunner {
+    actions: Mutex<Receiver<Action>>,
+    acknowledgements: Sender<u64>,
+    sender: Mutex<(Sender<Action>, Receiver<u64>)>,
+    checkpoints: Mutex<Vec<(PathBuf, CheckpointInfo)>>,
+}
+
+pub(crate) const STEPS_PER_EPISODE: u64 = 4;
+pub(crate) const TOTAL_STEPS: u64 = 40;
+/// How often a waiting run looks at its control.
+const POLL: Duration = Duration::from_millis(2);
+/// A test that waits longer than this has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+impl ScriptedRunner {
+    pub(crate) fn new() -> Self {
+        let (action_sender, actions) = channel();
+        let (acknowledgements, acknowledged) = channel();
+        Self {
+            actions: Mutex::new(actions),
+            acknowledgements,
+            sender: Mutex::new((action_sender, acknowledged)),
+            checkpoints: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Lets the run that trains, or the next one, do something; returns its step when it is done.
+    pub(crate) fn act(&self, action: Action) -> u64 {
+        let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
+        sender.0.send(action).expect("the runner lives");
+        sender.1.recv_timeout(PATIENCE).expect("a run that trains")
+    }
+
+    pub(crate) fn steps(&self, count: u64) {
+        for _ in 0..count {
+            self.act(Action::Step(2.5));
+        }
+    }
+
+    fn save(
+        &self,
+        directory: &Path,
+        step: u64,
+        observer: &mut dyn Observer,
+    ) -> Result<(), TrainError> {
+        observer.before_checkpoint(step)?;
+        let path = directory.join("checkpoints").join(format!("{step:08}"));
+        let info = CheckpointInfo {
+            step,
+            episode: step / STEPS_PER_EPISODE,
+            path,
+            bytes: 0,
+            hash: format!("hash-{step}"),
+            score: None,
+            pinned: false,
+        };
+        self.checkpoints
+            .lock()
+            .expect("no panic with the lock")
+            .push((directory.to_owned(), info));
+        observer.on_event(TrainEvent::Checkpoint {
+            step,
+            path: format!("checkpoints/{step:08}"),
+        })?;
+        Ok(())
+    }
+}
+
+fn started(step: u64, controls: ControlValues) -> TrainEvent {
+    TrainEvent::Started {
+        step,
+        total_steps: TOTAL_STEPS,
+        episode: step / STEPS_PER_EPISODE,
+        total_episodes: TOTAL_STEPS / STEPS_PER_EPISODE,
+        steps_per_episode: STEPS_PER_EPISODE,
+        batch_size: 8,
+        samples: 32,
+        parameters: 1000,
+        device: "script".into(),
+        controls,
+    }
+}
+
+impl Runner for ScriptedRunner {
+    fn run(
+        &self,
+        job: RunJob,
+        observer: &mut (dyn Observer + Send),
+        control: &Control,
+    ) -> Result<Outcome, TrainError> {
+        let mut step = job.resume.as_ref().map_or(0, |checkpoint| checkpoint.step);
+        observer.on_event(started(step, control.values()))?;
+        let actions = self.actions.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match control.command() {
+                Command::Run => {}
+                Command::Pause => {
+                    observer.on_event(TrainEvent::Paused { step })?;
+                    while control.command() == Command::Pause {
+                        control.wait_while_paused(PATIENCE);
+                        if control.take_checkpoint_request() {
+                            self.save(&job.directory, step, observer)?;
+                        }
+                    }
+                    observer.on_event(TrainEvent::Resumed { step })?;
+                    continue;
+                }
+                Command::Stop(reason) => {
+                    self.save(&job.directory, step, observer)?;
+                    return Ok(match reason {
+                        StopReason::User => Outcome::Stopped,
+                        StopReason::Shutdown => Outcome::Interrupted,
+                    });
+                }
+            }
+            if control.take_checkpoint_request() {
+                self.save(&job.directory, step, observer)?;
+            }
+            let action = match actions.recv_timeout(POLL) {
+                Ok(action) => action,
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => return Ok(Outcome::Interrupted),
+            };
+            let done = |step| self.acknowledgements.send(step).expect("the test listens");
+            match action {
+                Action::Step(loss) => {
+                    step += 1;
+                    control.begin_step(step);
+                    observer.on_event(TrainEvent::Points {
+                        step,
+                        points: vec![(tag::LOSS_TOTAL.into(), loss)],
+                    })?;
+                }
+                Action::Event(event) => observer.on_event(event)?,
+                Action::Checkpoint => self.save(&job.directory, step, observer)?,
+                Action::Finish => {
+                    done(step);
+                    return Ok(Outcome::Finished);
+                }
+                Action::Fail(message) => {
+                    done(step);
+                    return Err(TrainError::Other(message.into()));
+                }
+                Action::Panic(message) => {
+                    done(step);
+                    panic!("{message}");
+                }
+            }
+            done(step);
+        }
+    }
+
+    fn checkpoints(&self, directory: &Path) -> Vec<CheckpointInfo> {
+        let all = self.checkpoints.lock().expect("no panic with the lock");
+        let of_run = all.iter().filter(|(run, _)| run == directory);
+        of_run.map(|(_, info)| info.clone()).collect()
+    }
+}

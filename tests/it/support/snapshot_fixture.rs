@@ -1,0 +1,32 @@
+//! Prototypes of real samples, written as training would, without training.
+
+use std::path::Path;
+
+use protoclip::prototypes::{PrototypeSnapshot, SpaceClusters};
+
+/// Groups 12 samples of the built-in data by `assignments` in image space, and by halves in text
+/// space; the third image prototype is empty.
+pub(crate) fn write_snapshot(run_directory: &Path, step: u64, assignments: [u32; 12]) {
+    let clusters = |count: usize, assignments: Vec<u32>| SpaceClusters {
+        count,
+        dim: 2,
+        centroids: (0..count * 2).map(|i| i as f32).collect(),
+        distances: (0..assignments.len())
+            .map(|i| 0.1 + i as f32 / 100.0)
+            .collect(),
+        assignments,
+    };
+    let snapshot = PrototypeSnapshot {
+        episode: step / 4,
+        step,
+        samples: (0..12).map(|i| 100 + i).collect(),
+        image: clusters(3, assignments.to_vec()),
+        text: clusters(2, (0..12).map(|i| i / 6).collect()),
+        teacher: None,
+    };
+    let folder = run_directory.join("artifacts").join("prototypes");
+    std::fs::create_dir_all(&folder).expect("creates");
+    snapshot
+        .write(&folder.join(format!("{step:08}.safetensors")))
+        .expect("writes");
+}
