@@ -162,7 +162,7 @@ fn started(event: &TrainEvent) -> Option<NewLine> {
     Some(NewLine::new(
         *step,
         LineKind::Started,
-        format!("training on {device}: {samples} samples per episode, {parameters} parameters"),
+        format!("training on {device}: {samples} pairs, {parameters} parameters"),
         serde_json::to_value(event).unwrap_or(Value::Null),
     ))
 }

@@ -25,7 +25,7 @@ pub struct RunSnapshot {
     pub total_episodes: u64,
     pub steps_per_episode: u64,
     pub batch_size: usize,
-    /// Samples of an episode; 0 until the data was opened.
+    /// Usable pairs of the data set; 0 until it was opened.
     pub samples: usize,
     /// Trained numbers of the model; 0 until it was built.
     pub parameters: usize,

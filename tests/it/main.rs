@@ -8,4 +8,5 @@ mod architecture;
 mod event_stream;
 mod http_api;
 mod lifecycle;
+mod program;
 mod support;

@@ -108,7 +108,12 @@ impl PrototypePageView {
             words: words(&card.words, card.id),
             size: grouped(card.size as u64),
             warning: detail.data_error.clone(),
-            samples: card.samples.iter().take(SAMPLES).map(SampleTile::new).collect(),
+            samples: card
+                .samples
+                .iter()
+                .take(SAMPLES)
+                .map(SampleTile::new)
+                .collect(),
             more: (shown < card.samples.len()).then(|| {
                 format!(
                     "The nearest {} of {} samples; the API has all.",

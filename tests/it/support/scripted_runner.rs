@@ -16,7 +16,6 @@ use protoclip_studio::studio::{RunJob, Runner};
 pub(crate) enum Action {
     /// One optimizer step with this total loss.
     Step(f64),
-    Event(TrainEvent),
     Checkpoint,
     Finish,
     Fail(&'static str),
@@ -157,7 +156,6 @@ impl Runner for ScriptedRunner {
                         points: vec![(tag::LOSS_TOTAL.into(), loss)],
                     })?;
                 }
-                Action::Event(event) => observer.on_event(event)?,
                 Action::Checkpoint => self.save(&job.directory, step, observer)?,
                 Action::Finish => {
                     done(step);

@@ -21,7 +21,6 @@ use super::scripted_runner::{PATIENCE, ScriptedRunner};
 pub(crate) struct TestSite {
     pub(crate) studio: Arc<Studio>,
     pub(crate) runner: Arc<ScriptedRunner>,
-    pub(crate) state: AppState,
     pub(crate) end: watch::Sender<bool>,
     pub(crate) folder: TempDir,
     router: Router,
@@ -55,10 +54,9 @@ impl TestSite {
         let hosts = AllowedHosts::of(([127, 0, 0, 1], 7878).into());
         let state = AppState::new(Arc::clone(&studio), hosts, ending);
         Self {
-            router: site(state.clone()),
+            router: site(state),
             studio,
             runner,
-            state,
             end,
             folder,
         }

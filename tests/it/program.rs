@@ -1,0 +1,220 @@
+//! The real program on real, tiny training: killed, ended, refused, resumed.
+
+use std::path::Path;
+use std::time::Duration;
+
+use protoclip_studio::studio::{DataDir, RunId, RunState, RunStore};
+use rustix::process::Signal;
+
+use crate::support::client::EventStream;
+use crate::support::program::{Program, command, tiny_run};
+
+/// Steps of the stored total loss.
+fn stored_steps(data_dir: &Path, id: &RunId) -> Vec<u64> {
+    let run = DataDir::open(data_dir).expect("opens").run(id);
+    let mut steps = Vec::new();
+    RunStore::read(&run.database())
+        .expect("opens")
+        .each_point("train/loss_total", (0, u64::MAX), |step, _| {
+            steps.push(step)
+        })
+        .expect("reads");
+    steps
+}
+
+fn assert_contiguous(steps: &[u64]) {
+    let expected: Vec<u64> = (1..=steps.len() as u64).collect();
+    assert_eq!(steps, expected, "each step once, none missing");
+}
+
+#[test]
+fn a_killed_server_loses_nothing_before_the_checkpoint_and_goes_on_after_it() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let mut server = Program::serve(folder.path());
+    let id = server.create(&tiny_run());
+    let step = |run: &serde_json::Value| run["step"].as_u64().unwrap_or(0);
+    let before = server.wait_for(&id, |run| {
+        run["checkpoint_step"]
+            .as_u64()
+            .is_some_and(|saved| step(run) > saved)
+    });
+    server.child.kill().expect("kills");
+    server.child.wait().expect("ends");
+    assert_contiguous(&stored_steps(folder.path(), &id));
+
+    let server = Program::serve(folder.path());
+    let run = server.run(&id);
+    assert_eq!(run["state"], "interrupted", "{run}");
+    assert!(
+        step(&run) >= step(&before),
+        "what was shown is stored: {run}"
+    );
+    assert_eq!(server.post(&format!("/api/runs/{id}/resume")), 202);
+    let target = step(&run) + 4;
+    server.wait_for(&id, |run| run["state"] == "running" && step(run) >= target);
+    assert_eq!(server.post(&format!("/api/runs/{id}/stop")), 202);
+    server.wait_for(&id, |run| run["state"] == "stopped");
+    let steps = stored_steps(folder.path(), &id);
+    assert!(steps.len() as u64 >= target);
+    assert_contiguous(&steps);
+}
+
+#[test]
+fn sigterm_saves_the_run_ends_the_streams_and_exits_well() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let mut server = Program::serve(folder.path());
+    let id = server.create(&tiny_run());
+    server.wait_for(&id, |run| run["step"].as_u64() >= Some(2));
+    let mut streams: Vec<EventStream> = (0..3)
+        .map(|_| EventStream::open(server.address, None))
+        .collect();
+    server.signal(Signal::TERM);
+    let status = server.ended_within(Duration::from_secs(10));
+    assert_eq!(status.code(), Some(0));
+    for stream in &mut streams {
+        while stream.next().is_some() {}
+    }
+    let run = DataDir::open(folder.path()).expect("opens").run(&id);
+    let store = RunStore::read(&run.database()).expect("opens");
+    let snapshot = store.snapshot().expect("reads").expect("stored");
+    assert_eq!(snapshot.state, RunState::Interrupted);
+    assert_eq!(
+        snapshot.checkpoint_step,
+        Some(snapshot.step),
+        "saved where it was"
+    );
+    assert_contiguous(&stored_steps(folder.path(), &id));
+}
+
+#[test]
+fn the_second_server_and_a_busy_port_are_refused_with_the_reason() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let other = tempfile::tempdir().expect("temporary folder");
+    let server = Program::serve(folder.path());
+    let path = |folder: &tempfile::TempDir| folder.path().display().to_string();
+    let refused = |arguments: &[&str]| {
+        let output = command(arguments).output().expect("runs");
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    };
+    let (code, message) = refused(&["serve", &path(&folder), "--port", "0"]);
+    assert_eq!(code, Some(1), "{message}");
+    assert!(
+        message.contains(&server.child.id().to_string()),
+        "{message}"
+    );
+    assert!(
+        message.contains(&format!("http://{}", server.address)),
+        "{message}"
+    );
+    let port = server.address.port().to_string();
+    let (code, message) = refused(&["serve", &path(&other), "--port", &port]);
+    assert_eq!(code, Some(2), "{message}");
+    assert!(message.contains(&port), "{message}");
+    let (code, message) = refused(&["serve", &path(&other), "--host", "0.0.0.0"]);
+    assert_eq!(code, Some(2), "{message}");
+    let (code, message) = refused(&["serve", &path(&other), "--device", "abacus"]);
+    assert_eq!(code, Some(2), "{message}");
+    assert!(message.contains("abacus"), "{message}");
+}
+
+#[test]
+fn training_in_a_terminal_writes_the_run_that_the_server_shows() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let settings = folder.path().join("run.toml");
+    let data = folder.path().join("data");
+    let (settings_path, data_path) = (settings.display().to_string(), data.display().to_string());
+    let toml = "preset = \"protoclip\"\nepisodes = 2\nepisode_size = 48\nbatch_size = 16\n\
+                [prototypes]\ncount = 6\nrestarts = 1\n[evaluation]\nevery_episodes = 0\n";
+    std::fs::write(&settings, toml).expect("writes");
+    let train = |more: &[&str]| {
+        let mut arguments = vec![
+            "train",
+            settings_path.as_str(),
+            "--data-dir",
+            data_path.as_str(),
+        ];
+        arguments.extend(more);
+        let output = command(&arguments).output().expect("runs");
+        let text = [output.stdout, output.stderr].concat();
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&text).into_owned(),
+        )
+    };
+    let (code, text) = train(&["--set", "prototypes.count=0"]);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("prototypes.count"), "{text}");
+    let (code, text) = train(&["--set", "seed=11"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("finished"), "{text}");
+
+    let server = Program::serve(&data);
+    let ids = DataDir::open(&data)
+        .expect("opens")
+        .run_ids()
+        .expect("lists");
+    assert_eq!(ids.len(), 1, "the refused one left nothing behind");
+    let run = server.run(&ids[0]);
+    assert_eq!(
+        (&run["state"], run["step"].as_u64()),
+        (&"finished".into(), Some(6))
+    );
+    assert_contiguous(&stored_steps(&data, &ids[0]));
+}
+
+#[test]
+fn a_terminal_run_that_is_ended_goes_on_with_resume() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let settings = folder.path().join("run.toml");
+    let data = folder.path().join("data");
+    let toml = "preset = \"protoclip\"\nepisodes = 6\nepisode_size = 48\nbatch_size = 16\n\
+                [prototypes]\ncount = 6\nrestarts = 1\n[evaluation]\nevery_episodes = 0\n";
+    std::fs::write(&settings, toml).expect("writes");
+    let data_path = data.display().to_string();
+    // The server watches the run of the other process.
+    let server = Program::serve(&data);
+    let mut training = command(&[
+        "train",
+        &settings.display().to_string(),
+        "--data-dir",
+        &data_path,
+    ])
+    .stdout(std::process::Stdio::null())
+    .spawn()
+    .expect("starts");
+    let mut stream = EventStream::open(server.address, None);
+    let shown = loop {
+        let run = stream.next_named("run").data;
+        if run["step"].as_u64() >= Some(1) {
+            break run;
+        }
+    };
+    assert_eq!(shown["external"], true, "{shown}");
+    let id = RunId::from(shown["id"].as_str().expect("an id"));
+    assert_eq!(
+        server.post(&format!("/api/runs/{id}/stop")),
+        409,
+        "not ours to stop"
+    );
+    let process = rustix::process::Pid::from_child(&training);
+    rustix::process::kill_process(process, Signal::TERM).expect("sends");
+    assert_eq!(training.wait().expect("ends").code(), Some(0));
+    let ended = server.wait_for(&id, |run| run["external"] == false);
+    let output = command(&["train", "--resume", id.as_str(), "--data-dir", &data_path])
+        .output()
+        .expect("runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    // Quick machines finish before the signal arrives; a finished run is refused.
+    if ended["state"] == "finished" {
+        assert_eq!(output.status.code(), Some(2), "{text}");
+    } else {
+        assert_eq!(ended["state"], "interrupted", "{ended}");
+        assert_eq!(output.status.code(), Some(0), "{text}");
+    }
+    let steps = stored_steps(&data, &id);
+    assert_eq!(steps.len(), 18, "{steps:?}");
+    assert_contiguous(&steps);
+}
