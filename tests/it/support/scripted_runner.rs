@@ -179,4 +179,8 @@ impl Runner for ScriptedRunner {
         let of_run = all.iter().filter(|(run, _)| run == directory);
         of_run.map(|(_, info)| info.clone()).collect()
     }
+
+    fn latest_intact(&self, directory: &Path) -> Option<CheckpointInfo> {
+        self.checkpoints(directory).pop()
+    }
 }
