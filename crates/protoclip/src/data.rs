@@ -27,6 +27,7 @@ pub use batcher::{Batch, BatchMode, Batcher, BatcherConfig, Batches, PREFETCH, R
 pub use builtin::BuiltinSource;
 pub use csv::CsvSource;
 pub use decode::{LARGEST_DECODE, LARGEST_SIDE, decode_picture};
+pub(crate) use draw::{Purpose, generator};
 pub use sampler::EpisodeSampler;
 pub use transform::{MEAN, STD, Transform};
 

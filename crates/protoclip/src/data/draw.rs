@@ -17,6 +17,8 @@ pub(crate) enum Purpose {
     Replacement,
     /// Augmentation of one sample in one episode.
     Augment,
+    /// Choice of the captions that the built-in teacher is fitted on.
+    Teacher,
 }
 
 /// The generator for `(seed, purpose, a, b)`.

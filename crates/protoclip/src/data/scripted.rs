@@ -15,6 +15,7 @@ pub(crate) struct ScriptedSource {
     broken: Vec<SampleId>,
     captions: Option<Vec<String>>,
     panics_at: Option<SampleId>,
+    records: Option<(Vec<u64>, u64)>,
 }
 
 impl ScriptedSource {
@@ -25,6 +26,7 @@ impl ScriptedSource {
             broken: Vec::new(),
             captions: None,
             panics_at: None,
+            records: None,
         }
     }
 
@@ -46,6 +48,12 @@ impl ScriptedSource {
 
     pub(crate) fn with_panic_at(mut self, sample: SampleId) -> Self {
         self.panics_at = Some(sample);
+        self
+    }
+
+    /// Sample `i` is row `records[i]` of `rows`.
+    pub(crate) fn with_records(mut self, records: &[u64], rows: u64) -> Self {
+        self.records = Some((records.to_vec(), rows));
         self
     }
 
@@ -105,7 +113,10 @@ impl PairSource for ScriptedSource {
 
     fn skipped(&self) -> SkipReport {
         SkipReport {
-            rows: self.len() as u64,
+            rows: self
+                .records
+                .as_ref()
+                .map_or(self.len() as u64, |(_, rows)| *rows),
             ..SkipReport::default()
         }
     }
@@ -115,5 +126,11 @@ impl PairSource for ScriptedSource {
             pairs: self.len(),
             balanced_pairs: self.len(),
         }
+    }
+
+    fn record_number(&self, sample: SampleId) -> u64 {
+        self.records
+            .as_ref()
+            .map_or(u64::from(sample), |(records, _)| records[sample as usize])
     }
 }

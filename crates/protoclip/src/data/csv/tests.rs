@@ -1,5 +1,6 @@
 //! Tests of [`CsvSource`](super::CsvSource) on small files of their own.
 
+use std::io::Write;
 use std::sync::Mutex;
 
 use image::{Rgb, RgbImage};
@@ -234,6 +235,50 @@ fn the_fingerprint_changes_with_the_file_and_its_usable_rows() {
     );
     std::fs::remove_file(folder.folder.path().join("0.png")).expect("removes");
     assert_ne!(folder.opened().fingerprint(), first);
+}
+
+/// Peak memory of this process, in bytes.
+fn peak_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM:"))
+        .expect("peak");
+    let kilobytes = line.split_whitespace().nth(1).expect("number");
+    kilobytes.parse::<u64>().expect("number") << 10
+}
+
+#[test]
+#[ignore = "takes a minute; measures memory, so run it alone"]
+fn a_million_rows_are_indexed_in_the_memory_of_their_numbers() {
+    const ROWS: usize = 1_000_000;
+    let mut folder = Folder::new(1, "pairs.csv", b"");
+    let path = folder.config.path.clone().expect("path");
+    let mut file = std::io::BufWriter::new(File::create(path).expect("creates"));
+    writeln!(file, "filepath,title,kind").expect("writes");
+    for row in 0..ROWS {
+        let kind = row % 50;
+        writeln!(
+            file,
+            "0.png,a caption of usual length with the number {row},kind {kind}"
+        )
+        .expect("writes");
+    }
+    drop(file);
+    folder.config.label_columns = vec!["kind".into()];
+    let (before, begun) = (peak_memory(), std::time::Instant::now());
+    let source = folder.opened();
+    let grown = peak_memory() - before;
+    println!(
+        "{ROWS} rows in {:?}, {} MiB more",
+        begun.elapsed(),
+        grown >> 20
+    );
+    assert_eq!(source.len(), ROWS);
+    let last = source.caption(ROWS as SampleId - 1).expect("caption");
+    assert!(last.ends_with("number 999999"));
+    // Offset, number, line and one label take 20 bytes; vectors may have grown to twice that.
+    assert!(grown < 60 << 20, "{grown} bytes");
 }
 
 proptest! {
