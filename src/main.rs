@@ -7,6 +7,7 @@ use protoclip_studio::cli;
 use protoclip_studio::settings::Settings;
 
 fn main() -> ExitCode {
+    protoclip::kernels::retain_freed_memory();
     let settings = Settings::parse();
     cli::start_logging(settings.log_format);
     cli::run(settings.command)

@@ -85,8 +85,11 @@ impl Runner for TrainerRunner {
             data: Arc::clone(&set.source),
             resume: job.resume,
         };
-        self.pool
-            .install(|| protoclip::train::run(job, observer, control))
+        let outcome = self
+            .pool
+            .install(|| protoclip::train::run(job, observer, control));
+        protoclip::kernels::release_freed_memory();
+        outcome
     }
 
     fn checkpoints(&self, directory: &Path) -> Vec<CheckpointInfo> {

@@ -22,6 +22,7 @@ struct Timing {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    protoclip::kernels::retain_freed_memory();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let argument = |i: usize, default: &str| arguments.get(i).map_or(default, |a| a).to_owned();
     let name = argument(0, "vit-nano-32");

@@ -11,6 +11,7 @@ mod adamw;
 pub(crate) mod distance;
 mod elementary;
 mod fused;
+mod memory;
 mod multiversion;
 mod packed_attention;
 mod plain;
@@ -23,6 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use burn::tensor::Tensor;
 
 pub use adamw::FusedAdamW;
+pub use memory::{release_freed_memory, retain_freed_memory};
 
 use activation::Gelu;
 

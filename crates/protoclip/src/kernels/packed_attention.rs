@@ -20,7 +20,8 @@ pub(super) struct AttentionShape {
     pub(super) causal: bool,
 }
 
-/// Output `[batch, tokens, width]` and probabilities `[batch, heads, tokens, tokens]`.
+/// Output `[batch, tokens, width]` and probabilities `[batch, heads, tokens, padded]`, where rows are
+/// padded with zeros to a multiple of the vector width.
 #[derive(Debug)]
 pub(super) struct Attended {
     pub(super) output: Vec<f32>,
@@ -36,8 +37,19 @@ impl AttentionShape {
         3 * self.width()
     }
 
+    /// Length of a row of scores.
+    fn padded(self) -> usize {
+        self.tokens.next_multiple_of(8)
+    }
+
+    /// Numbers of one head's scores.
     fn square(self) -> usize {
-        self.tokens * self.tokens
+        self.tokens * self.padded()
+    }
+
+    /// Numbers of one head's keys or values, transposed with padded rows.
+    fn transposed(self) -> usize {
+        self.head_width * self.padded()
     }
 
     fn scale(self) -> f32 {
@@ -64,7 +76,7 @@ impl AttentionShape {
             .zip(probabilities.par_chunks_mut(self.heads * self.square()))
             .zip(packed.par_chunks(3 * sample))
             .for_each_init(
-                || vec![0.0; self.head_width * self.tokens],
+                || vec![0.0; self.transposed()],
                 |scratch, ((output, probabilities), packed)| {
                     attend(packed, self, output, probabilities, scratch);
                 },
@@ -90,7 +102,7 @@ impl AttentionShape {
             .zip(probabilities.par_chunks(self.heads * self.square()))
             .zip(gradient.par_chunks(sample))
             .for_each_init(
-                || vec![0.0; self.head_width * self.tokens + 2 * self.square()],
+                || vec![0.0; self.transposed() + 2 * self.square()],
                 |scratch, (((by_packed, packed), probabilities), gradient)| {
                     attend_backward(packed, self, probabilities, gradient, by_packed, scratch);
                 },
@@ -120,19 +132,19 @@ fn attend_loop<const FMA: bool>(
     scratch: &mut [f32],
 ) {
     let (tokens, width, head_width) = (shape.tokens, shape.width(), shape.head_width);
-    let square = shape.square();
-    for (head, p) in probabilities.chunks_exact_mut(square).enumerate() {
+    let padded = shape.padded();
+    for (head, p) in probabilities.chunks_exact_mut(shape.square()).enumerate() {
         let [query, key, value] = [0, 1, 2].map(|part| shape.part(packed, head, part));
-        transpose(key, scratch, tokens, head_width);
-        let keys = Strided::new(scratch, tokens);
-        multiply::<FMA>(query, keys, p, tokens, [tokens, head_width, tokens]);
-        for (i, row) in p.chunks_exact_mut(tokens).enumerate() {
+        transpose(key, scratch, padded, [tokens, head_width]);
+        let keys = Strided::new(scratch, padded);
+        multiply::<FMA>(query, keys, p, padded, [tokens, head_width, padded]);
+        for (i, row) in p.chunks_exact_mut(padded).enumerate() {
             let seen = if shape.causal { i + 1 } else { tokens };
             let (seen, hidden) = row.split_at_mut(seen);
             softmax_row::<FMA>(seen, shape.scale());
             hidden.fill(0.0);
         }
-        let p = Strided::new(p, tokens);
+        let p = Strided::new(p, padded);
         let out = &mut output[head * head_width..];
         multiply::<FMA>(p, value, out, width, [tokens, tokens, head_width]);
     }
@@ -150,45 +162,50 @@ fn attend_backward_loop<const FMA: bool>(
     scratch: &mut [f32],
 ) {
     let (tokens, head_width, stride) = (shape.tokens, shape.head_width, shape.stride());
-    let square = shape.square();
-    let (values, scratch) = scratch.split_at_mut(head_width * tokens);
-    let (scores, transposed) = scratch.split_at_mut(square);
-    for (head, p) in probabilities.chunks_exact(square).enumerate() {
+    let padded = shape.padded();
+    let (values, scratch) = scratch.split_at_mut(shape.transposed());
+    let (scores, transposed) = scratch.split_at_mut(shape.square());
+    for (head, p) in probabilities.chunks_exact(shape.square()).enumerate() {
         let [query, key, value] = [0, 1, 2].map(|part| shape.part(packed, head, part));
         let by_output = Strided::new(&gradient[head * head_width..], shape.width());
-        transpose(value, values, tokens, head_width);
-        let sizes = [tokens, head_width, tokens];
+        transpose(value, values, padded, [tokens, head_width]);
+        let sizes = [tokens, head_width, padded];
         multiply::<FMA>(
             by_output,
-            Strided::new(values, tokens),
+            Strided::new(values, padded),
             scores,
-            tokens,
+            padded,
             sizes,
         );
 
         let sizes = [tokens, tokens, head_width];
-        transpose(Strided::new(p, tokens), transposed, tokens, tokens);
+        transpose(Strided::new(p, padded), transposed, padded, [tokens; 2]);
         let by_value = &mut by_packed[shape.offset(head, 2)..];
         multiply::<FMA>(
-            Strided::new(transposed, tokens),
+            Strided::new(transposed, padded),
             by_output,
             by_value,
             stride,
             sizes,
         );
 
-        for (scores, p) in scores.chunks_exact_mut(tokens).zip(p.chunks_exact(tokens)) {
+        for (scores, p) in scores.chunks_exact_mut(padded).zip(p.chunks_exact(padded)) {
             let mean = dot::<FMA>(scores, p);
             for (score, &p) in scores.iter_mut().zip(p) {
                 *score = p * (*score - mean) * shape.scale();
             }
         }
         let by_query = &mut by_packed[shape.offset(head, 0)..];
-        multiply::<FMA>(Strided::new(scores, tokens), key, by_query, stride, sizes);
-        transpose(Strided::new(scores, tokens), transposed, tokens, tokens);
+        multiply::<FMA>(Strided::new(scores, padded), key, by_query, stride, sizes);
+        transpose(
+            Strided::new(scores, padded),
+            transposed,
+            padded,
+            [tokens; 2],
+        );
         let by_key = &mut by_packed[shape.offset(head, 1)..];
         multiply::<FMA>(
-            Strided::new(transposed, tokens),
+            Strided::new(transposed, padded),
             query,
             by_key,
             stride,
@@ -219,7 +236,7 @@ mod tests {
             let by_packed = shape.backward(&packed, &ours.probabilities, &gradient);
 
             let (mut output, mut p) = (vec![0.0; n / 3], vec![0.0; 3 * shape.square()]);
-            let mut scratch = vec![0.0; shape.head_width * shape.tokens + 2 * shape.square()];
+            let mut scratch = vec![0.0; shape.transposed() + 2 * shape.square()];
             attend_loop::<false>(&packed, shape, &mut output, &mut p, &mut scratch);
             let mut gradients = vec![0.0; n];
             let by = &mut gradients;

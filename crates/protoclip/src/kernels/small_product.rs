@@ -101,13 +101,19 @@ fn tile<const FMA: bool, const HEIGHT: usize, const COLUMNS: usize>(
     HEIGHT
 }
 
-/// Writes the transpose of `source [rows, columns]` to `out [columns, rows]`, tightly packed.
+/// Writes the transpose of `source [rows, columns]` to `out`, whose `columns` rows are `out_stride`
+/// apart; what lies between them stays as it is.
 #[inline(always)]
-pub(super) fn transpose(source: Strided<'_>, out: &mut [f32], rows: usize, columns: usize) {
+pub(super) fn transpose(
+    source: Strided<'_>,
+    out: &mut [f32],
+    out_stride: usize,
+    [rows, columns]: [usize; 2],
+) {
     for r in 0..rows {
         let row = &source.data[r * source.stride..][..columns];
         for (c, &value) in row.iter().enumerate() {
-            out[c * rows + r] = value;
+            out[c * out_stride + r] = value;
         }
     }
 }
@@ -153,8 +159,8 @@ mod tests {
             data: &[1.0, 2.0, 9.0, 3.0, 4.0, 9.0],
             stride: 3,
         };
-        let mut out = [0.0; 4];
-        transpose(source, &mut out, 2, 2);
-        assert_eq!(out, [1.0, 3.0, 2.0, 4.0]);
+        let mut out = [0.0; 6];
+        transpose(source, &mut out, 3, [2, 2]);
+        assert_eq!(out, [1.0, 3.0, 0.0, 2.0, 4.0, 0.0]);
     }
 }

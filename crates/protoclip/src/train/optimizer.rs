@@ -9,11 +9,12 @@ use std::path::Path;
 
 use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::module::{Module, ModuleVisitor, Param, ParamGroup, ParamId};
-use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Tensor;
 
 use super::{LearningRates, TrainError};
 use crate::config::OptimizerConfig;
+use crate::kernels::FusedAdamW;
 use crate::model::{Clip, decays, is_visual, parameter_names};
 
 /// The optimizer of a run with its moments.
@@ -42,15 +43,20 @@ impl RunOptimizer {
         };
         let undecayed = ids(&|name, rank| !decays(name, rank));
         let image = ids(&|name, _| is_visual(name));
-        let adamw = AdamWConfig::new()
-            .with_beta_1(config.beta1 as f32)
-            .with_beta_2(config.beta2 as f32)
-            .with_epsilon(config.epsilon as f32);
-        let decayed = adamw.clone().with_weight_decay(config.weight_decay as f32);
+        let decayed = FusedAdamW {
+            beta_1: config.beta1 as f32,
+            beta_2: config.beta2 as f32,
+            epsilon: config.epsilon as f32,
+            weight_decay: config.weight_decay as f32,
+        };
+        let plain = FusedAdamW {
+            weight_decay: 0.0,
+            ..decayed
+        };
         Self {
-            adamw: ModuleOptimizer::from(decayed.build()).with_group(
+            adamw: ModuleOptimizer::from(decayed).with_group(
                 ParamGroup::from_ids(undecayed),
-                adamw.with_weight_decay(0.0).build(),
+                plain,
                 None,
             ),
             image: ParamGroup::from_ids(image),
