@@ -9,6 +9,8 @@ mod event;
 mod extract;
 #[cfg(test)]
 mod golden_steps;
+#[cfg(test)]
+mod lifecycle_tests;
 mod meter;
 mod optimizer;
 mod passes;

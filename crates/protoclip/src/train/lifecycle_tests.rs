@@ -1,0 +1,260 @@
+//! Whole small runs on the built-in data: what is reported, and what a stop and resume change.
+
+use std::path::Path;
+
+use super::*;
+use crate::config::{Preset, RunConfig, ValidRunConfig};
+use crate::prototypes::PrototypeSnapshot;
+
+/// Records every event; steers at chosen steps.
+#[derive(Default)]
+struct Recorder<'a> {
+    events: Vec<TrainEvent>,
+    steer: Option<(u64, &'a dyn Fn())>,
+    flushed: Vec<u64>,
+}
+
+impl Observer for Recorder<'_> {
+    fn on_event(&mut self, event: TrainEvent) -> Result<(), ObserverError> {
+        if let (TrainEvent::Points { step, points }, Some((at, act))) = (&event, self.steer)
+            && *step == at
+            && points.iter().any(|(tag, _)| tag == tag::LOSS_TOTAL)
+        {
+            act();
+        }
+        self.events.push(event);
+        Ok(())
+    }
+
+    fn before_checkpoint(&mut self, step: u64) -> Result<(), ObserverError> {
+        self.flushed.push(step);
+        Ok(())
+    }
+}
+
+impl Recorder<'_> {
+    fn curve(&self, name: &str) -> Vec<(u64, f64)> {
+        let mut curve = Vec::new();
+        for event in &self.events {
+            if let TrainEvent::Points { step, points } = event {
+                let values = points.iter().filter(|(tag, _)| tag == name);
+                curve.extend(values.map(|(_, value)| (*step, *value)));
+            }
+        }
+        curve
+    }
+
+    fn applied(&self) -> Vec<(u64, u64, String, f64)> {
+        let mut applied = Vec::new();
+        for event in &self.events {
+            if let TrainEvent::ControlApplied {
+                episode,
+                step,
+                field,
+                to,
+                ..
+            } = event
+            {
+                applied.push((*episode, *step, field.clone(), *to));
+            }
+        }
+        applied
+    }
+}
+
+fn config(change: impl FnOnce(&mut RunConfig)) -> ValidRunConfig {
+    let mut config = Preset::ProtoclipTeacher.config();
+    config.episodes = 3;
+    config.episode_size = Some(48);
+    config.batch_size = 16;
+    config.prototypes.count = 6;
+    config.prototypes.restarts = 1;
+    config.checkpoints.every_episodes = 1;
+    config.schedule.warmup_steps = 2;
+    change(&mut config);
+    config.validate().expect("valid")
+}
+
+fn job(config: &ValidRunConfig, directory: &Path, resume: bool) -> TrainJob {
+    TrainJob {
+        config: config.clone(),
+        directory: directory.to_path_buf(),
+        data: crate::data::open(&config.data, &|_, _| true).expect("built-in data"),
+        resume: if resume {
+            latest_checkpoint(directory)
+        } else {
+            None
+        },
+    }
+}
+
+/// One thread, so that sums are added in one order.
+fn on_one_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
+    pool.expect("pool").install(work)
+}
+
+#[test]
+fn a_run_reports_every_step_and_leaves_prototypes_and_checkpoints() {
+    let folder = tempfile::tempdir().expect("folder");
+    let config = config(|_| ());
+    let mut recorder = Recorder::default();
+    let control = Control::new(&config, None);
+    let outcome = run(job(&config, folder.path(), false), &mut recorder, &control);
+    assert_eq!(outcome.expect("finishes"), Outcome::Finished);
+    let steps: Vec<u64> = recorder
+        .curve(tag::LOSS_TOTAL)
+        .iter()
+        .map(|p| p.0)
+        .collect();
+    assert_eq!(steps, (1..=9).collect::<Vec<_>>());
+    // The first episode is InfoNCE only.
+    assert_eq!(
+        recorder.curve(tag::LOSS_PROTO).first().expect("a value").0,
+        4
+    );
+    assert_eq!(recorder.curve(tag::LOSS_EXTERNAL).len(), 6);
+    assert_eq!(snapshot_steps(folder.path()), [0, 3, 6, 9]);
+    let snapshot = PrototypeSnapshot::read(&folder.path().join(snapshot_file(9))).expect("reads");
+    assert_eq!((snapshot.samples.len(), snapshot.image.count), (48, 6));
+    assert!(snapshot.teacher.is_some());
+    let (checkpoints, broken) = list_checkpoints(folder.path());
+    assert!(broken.is_empty());
+    assert_eq!(checkpoints.last().expect("a checkpoint").step, 9);
+    assert_eq!(recorder.flushed, [3, 6, 9]);
+    assert_eq!(recorder.curve(tag::EVAL_AMI).len(), 4);
+}
+
+#[test]
+fn a_run_stopped_and_resumed_at_any_step_has_the_same_losses_bit_by_bit() {
+    let config = config(|c| c.episodes = 2);
+    let straight = {
+        let folder = tempfile::tempdir().expect("folder");
+        on_one_thread(|| {
+            let mut recorder = Recorder::default();
+            let control = Control::new(&config, None);
+            run(job(&config, folder.path(), false), &mut recorder, &control).expect("runs");
+            recorder.curve(tag::LOSS_TOTAL)
+        })
+    };
+    for stop_at in [2, 3, 5] {
+        let folder = tempfile::tempdir().expect("folder");
+        let pieces = on_one_thread(|| {
+            let control = Control::new(&config, None);
+            let stop = || control.stop(StopReason::Shutdown);
+            let mut first = Recorder {
+                steer: Some((stop_at, &stop)),
+                ..Recorder::default()
+            };
+            let outcome = run(job(&config, folder.path(), false), &mut first, &control);
+            assert_eq!(outcome.expect("stops"), Outcome::Interrupted);
+            let mut second = Recorder::default();
+            let control = Control::new(&config, None);
+            run(job(&config, folder.path(), true), &mut second, &control).expect("resumes");
+            let mut curve = first.curve(tag::LOSS_TOTAL);
+            curve.extend(second.curve(tag::LOSS_TOTAL));
+            curve
+        });
+        assert_eq!(pieces, straight, "stopped at step {stop_at}");
+    }
+}
+
+#[test]
+fn steering_takes_effect_exactly_when_announced() {
+    let folder = tempfile::tempdir().expect("folder");
+    let config = config(|_| ());
+    let control = Control::new(&config, None);
+    let announced = std::sync::Mutex::new(None);
+    let steer = || {
+        let change = ControlChange {
+            prototype_count: Some(9),
+            external_weight: Some(0.25),
+            ..ControlChange::default()
+        };
+        let at = control.change(&change).expect("accepted");
+        *announced.lock().expect("lock") = Some(at);
+    };
+    let mut recorder = Recorder {
+        steer: Some((4, &steer)),
+        ..Recorder::default()
+    };
+    run(job(&config, folder.path(), false), &mut recorder, &control).expect("runs");
+    let at = announced.lock().expect("lock").expect("announced");
+    assert_eq!((at.episode, at.step), (Some(2), Some(5)));
+    assert_eq!(
+        recorder.applied(),
+        [
+            (1, 5, "external_weight".to_owned(), 0.25),
+            (2, 6, "prototype_count".to_owned(), 9.0)
+        ]
+    );
+    let snapshot = PrototypeSnapshot::read(&folder.path().join(snapshot_file(6))).expect("reads");
+    assert_eq!(snapshot.image.count, 9);
+    assert_eq!(snapshot.teacher.expect("teacher").count, 9);
+}
+
+#[test]
+fn pause_holds_the_run_and_a_checkpoint_can_be_asked_for_meanwhile() {
+    let folder = tempfile::tempdir().expect("folder");
+    let config = config(|c| c.episodes = 1);
+    let control = Control::new(&config, None);
+    let pause = || {
+        control.pause();
+        control.request_checkpoint();
+    };
+    let mut recorder = Recorder {
+        steer: Some((2, &pause)),
+        ..Recorder::default()
+    };
+    let outcome = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+            while !list_checkpoints(folder.path())
+                .0
+                .iter()
+                .any(|c| c.step == 2)
+                && std::time::Instant::now() < deadline
+            {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+            control.resume();
+        });
+        run(job(&config, folder.path(), false), &mut recorder, &control)
+    });
+    assert_eq!(outcome.expect("finishes"), Outcome::Finished);
+    let paused = recorder.events.contains(&TrainEvent::Paused { step: 2 });
+    let resumed = recorder.events.contains(&TrainEvent::Resumed { step: 2 });
+    assert!(paused && resumed);
+}
+
+#[test]
+fn a_plain_clip_run_shows_prototypes_of_its_tower_features() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut config = Preset::Clip.config();
+    config.episodes = 1;
+    config.episode_size = Some(32);
+    config.batch_size = 16;
+    config.prototypes.count = 4;
+    let config = config.validate().expect("valid");
+    let mut recorder = Recorder::default();
+    let control = Control::new(&config, None);
+    run(job(&config, folder.path(), false), &mut recorder, &control).expect("runs");
+    let snapshot = PrototypeSnapshot::read(&folder.path().join(snapshot_file(2))).expect("reads");
+    assert_eq!(snapshot.image.dim, 128);
+    assert!(snapshot.teacher.is_none());
+    assert!(recorder.curve(tag::LOSS_PROTO).is_empty());
+}
+
+#[test]
+fn an_episode_larger_than_the_data_is_refused_before_training() {
+    let folder = tempfile::tempdir().expect("folder");
+    let config = config(|c| c.episode_size = Some(1_000_000));
+    let control = Control::new(&config, None);
+    let failed = run(
+        job(&config, folder.path(), false),
+        &mut Recorder::default(),
+        &control,
+    );
+    let message = failed.expect_err("too large").to_string();
+    assert!(message.contains("episode_size"), "{message}");
+}
