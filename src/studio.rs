@@ -14,6 +14,7 @@ mod desk;
 mod edit;
 mod error;
 mod follower;
+mod fork;
 mod live;
 mod lock_file;
 mod niceness;
@@ -48,6 +49,7 @@ pub use data_dir::DataDir;
 pub use data_sets::{DataSet, DataSetId, DataSetView, DataSets};
 pub use edit::RunEdit;
 pub use error::StudioError;
+pub use fork::ForkRequest;
 pub use live::{Message, MessageBody, Subscription};
 pub use lock_file::{LockFile, LockHolder};
 pub use prototypes::{

@@ -95,6 +95,11 @@ fn schemas() -> Value {
         "RunConfig": schema_like(&config),
         "DataConfig": schema_like(&config["data"]),
         "Controls": schema_like(&controls.unwrap_or_default()),
+        "Fork": {"type": "object", "properties": {
+            "step": {"type": "integer"},
+            "name": {"type": "string"},
+            "episodes": {"type": "integer"},
+        }},
         "RunEdit": {"type": "object", "properties": {
             "name": {"type": "string"},
             "tags": {"type": "array", "items": {"type": "string"}},

@@ -1,7 +1,6 @@
 //! New runs: checks that need the machine, then files, then the queue.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use protoclip::config::{
@@ -49,16 +48,8 @@ impl Studio {
     fn enqueue_new(&self, meta: RunMeta, config: RunConfig) -> Result<(), StudioError> {
         let id = meta.id.clone();
         self.data_sets.register(&config.data);
-        self.live.insert(RunRecord {
-            meta,
-            snapshot: RunSnapshot::queued(&config),
-            config: Arc::new(config),
-            eta_seconds: None,
-            queue_place: None,
-            external: false,
-            last_line: 0,
-            broken: false,
-        });
+        let snapshot = RunSnapshot::queued(&config);
+        self.live.insert(RunRecord::new(meta, config, snapshot));
         self.enqueue(&id)
     }
 }

@@ -1,6 +1,7 @@
 //! Where requests meet the trainer: the queue, the run that trains, and what a person may ask.
 
 use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use protoclip::train::{AppliesAt, Control, ControlChange, StopReason};
 use serde_json::json;
@@ -29,6 +30,9 @@ pub(super) struct Active {
     /// Absent for the moment between taking its turn and opening its store.
     pub(super) recorder: Option<SharedRecorder>,
 }
+
+/// Closing the files of a run that ended takes milliseconds.
+const TURN_END_LIMIT: Duration = Duration::from_secs(5);
 
 impl Studio {
     /// Lets a run wait after its current step.
@@ -89,6 +93,7 @@ impl Studio {
             (Action::Dequeue, _) => self.dequeue(id),
             (Action::Requeue, _) => {
                 self.not_external(&record)?;
+                self.wait_for_turn_to_end(id);
                 self.enter(id, RunState::Queued, None)?;
                 self.enqueue(id)
             }
@@ -148,6 +153,16 @@ impl Studio {
         drop(desk);
         self.desk_changed.notify_all();
         Ok(())
+    }
+
+    /// A run that just ended holds its turn for a moment longer; queued again in that moment it
+    /// would be taken for the one that ended.
+    fn wait_for_turn_to_end(&self, id: &RunId) {
+        let has_turn = |desk: &mut Desk| desk.active.as_ref().is_some_and(|a| a.id == *id);
+        let _desk = self
+            .desk_changed
+            .wait_timeout_while(self.desk(), TURN_END_LIMIT, has_turn)
+            .unwrap_or_else(PoisonError::into_inner);
     }
 
     fn dequeue(&self, id: &RunId) -> Result<(), StudioError> {

@@ -71,16 +71,47 @@ impl RunDirectory {
     /// # Errors
     /// When a file cannot be written or the run exists.
     pub fn create(&self, meta: &RunMeta, config: &RunConfig) -> Result<(), StudioError> {
+        self.create_with(meta, config, |_| Ok(()))
+    }
+
+    /// As [`RunDirectory::create`], with more files that `fill` puts into the directory before it
+    /// becomes visible.
+    ///
+    /// # Errors
+    /// Also what `fill` answers; nothing is left behind then.
+    pub(crate) fn create_with(
+        &self,
+        meta: &RunMeta,
+        config: &RunConfig,
+        fill: impl FnOnce(&Self) -> Result<(), StudioError>,
+    ) -> Result<(), StudioError> {
         let staged = self.path.with_file_name(format!(".new-{}", meta.id));
-        let run = Self::at(staged.clone());
+        let made = Self::at(staged.clone())
+            .stage(meta, config, fill)
+            .and_then(|()| {
+                std::fs::rename(&staged, &self.path).map_err(StudioError::io(&self.path))
+            });
+        if made.is_err() {
+            // What remains has a name that is never listed.
+            let _removed = std::fs::remove_dir_all(&staged);
+        }
+        made.and_then(|()| sync_parent(&self.path))
+    }
+
+    fn stage(
+        &self,
+        meta: &RunMeta,
+        config: &RunConfig,
+        fill: impl FnOnce(&Self) -> Result<(), StudioError>,
+    ) -> Result<(), StudioError> {
         for folder in ["checkpoints", "artifacts"] {
-            let folder = staged.join(folder);
+            let folder = self.path.join(folder);
             std::fs::create_dir_all(&folder).map_err(StudioError::io(&folder))?;
         }
-        run.write_meta(meta)?;
-        write_durably(&staged.join("config.toml"), config.to_toml()?.as_bytes())?;
-        std::fs::rename(&staged, &self.path).map_err(StudioError::io(&self.path))?;
-        sync_parent(&self.path)
+        self.write_meta(meta)?;
+        let config_path = self.path.join("config.toml");
+        write_durably(&config_path, config.to_toml()?.as_bytes())?;
+        fill(self)
     }
 
     /// Reads `run.json`.

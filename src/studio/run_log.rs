@@ -51,6 +51,19 @@ pub enum LineKind {
     Message,
 }
 
+impl From<LogLine> for NewLine {
+    fn from(line: LogLine) -> Self {
+        Self {
+            step: line.step,
+            time: line.time,
+            kind: line.kind,
+            level: line.level,
+            message: line.message,
+            data: line.data,
+        }
+    }
+}
+
 impl LineKind {
     /// The word used in files and the API.
     pub const fn name(self) -> &'static str {

@@ -113,7 +113,21 @@ impl RunSnapshot {
             TrainEvent::Checkpoint { step, .. } => self.checkpoint_step = Some(*step),
             TrainEvent::Paused { .. } => self.enter(RunState::Paused, None),
             TrainEvent::Resumed { .. } => self.enter(RunState::Running, None),
-            TrainEvent::ControlApplied { .. } | TrainEvent::Log { .. } => {}
+            TrainEvent::ControlApplied { field, to, .. } => self.apply_control(field, *to),
+            TrainEvent::Log { .. } => {}
+        }
+    }
+
+    /// A setting is in force now. After a resume this brings in what the checkpoint had accepted.
+    fn apply_control(&mut self, field: &str, value: f64) {
+        let controls = &mut self.controls;
+        match field {
+            "prototype_count" => controls.prototype_count = value as usize,
+            "external_weight" => controls.external_weight = value,
+            "proto_weight" => controls.proto_weight = value,
+            "target_temperature" => controls.target_temperature = value,
+            "learning_rate_factor" => controls.learning_rate_factor = value,
+            other => tracing::warn!(field = other, "the trainer changed a setting unknown here"),
         }
     }
 
@@ -128,7 +142,7 @@ impl RunSnapshot {
             samples,
             parameters,
             device,
-            ..
+            controls,
         } = event
         else {
             return;
@@ -142,6 +156,7 @@ impl RunSnapshot {
         self.samples = *samples;
         self.parameters = *parameters;
         self.device.clone_from(device);
+        self.controls = *controls;
     }
 
     /// Pairs per second as the trainer last measured it.
@@ -219,6 +234,28 @@ mod tests {
         assert_eq!(snapshot.state, RunState::Paused);
         snapshot.apply(&TrainEvent::Resumed { step: 21 });
         assert_eq!(snapshot.state, RunState::Running);
+    }
+
+    #[test]
+    fn controls_are_those_of_the_start_until_a_change_is_in_force() {
+        let mut snapshot = RunSnapshot::queued(&RunConfig::default());
+        snapshot.controls.prototype_count = 999;
+        snapshot.apply(&started(0));
+        assert_eq!(snapshot.controls, ControlValues::of(&RunConfig::default()));
+        for (field, to) in [("prototype_count", 256.0), ("external_weight", 0.25)] {
+            snapshot.apply(&TrainEvent::ControlApplied {
+                episode: 1,
+                step: 3,
+                field: field.into(),
+                from: 0.0,
+                to,
+            });
+        }
+        let controls = snapshot.controls;
+        assert_eq!(
+            (controls.prototype_count, controls.external_weight),
+            (256, 0.25)
+        );
     }
 
     #[test]

@@ -103,7 +103,7 @@ impl RunState {
 fn refusal(state: RunState, request: Request) -> String {
     let name = state.name();
     let fix = match (state, request) {
-        (RunState::Finished, Request::Resume) => "start a new run with more episodes",
+        (RunState::Finished, Request::Resume) => "fork it with more episodes",
         (RunState::Running, Request::Resume) => "nothing to do",
         (RunState::Queued, Request::Resume) => "it starts when the trainer is free",
         (_, Request::Delete) => "stop it first",

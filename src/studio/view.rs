@@ -31,6 +31,22 @@ pub(crate) struct RunRecord {
     pub(crate) broken: bool,
 }
 
+impl RunRecord {
+    /// A run that was just created here.
+    pub(crate) fn new(meta: RunMeta, config: RunConfig, snapshot: RunSnapshot) -> Self {
+        Self {
+            meta,
+            config: Arc::new(config),
+            snapshot,
+            eta_seconds: None,
+            queue_place: None,
+            external: false,
+            last_line: 0,
+            broken: false,
+        }
+    }
+}
+
 /// One run as shown: what `GET /api/runs/{id}` answers and `run` events carry.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RunView {

@@ -164,6 +164,44 @@ async fn steering_is_accepted_with_its_time_logged_and_kept_over_a_restart() {
 }
 
 #[tokio::test]
+async fn a_fork_goes_on_from_a_checkpoint_with_the_history_before_it() {
+    let site = TestSite::new();
+    let id = site.running().await;
+    let fork = async |body: serde_json::Value| {
+        let path = format!("/api/runs/{id}/fork");
+        site.ask(axum::http::Method::POST, &path, Some(body)).await
+    };
+    let early = fork(json!({})).await;
+    assert_eq!(early.status, StatusCode::CONFLICT, "no checkpoint yet");
+    site.runner.steps(2);
+    site.runner.act(Action::Checkpoint);
+    site.runner.steps(2);
+    site.runner.act(Action::Checkpoint);
+    site.runner.act(Action::Finish);
+    site.wait_for_state(&id, RunState::Finished).await;
+    let wrong = fork(json!({"step": 3})).await;
+    assert_eq!(wrong.status, StatusCode::CONFLICT);
+    assert!(wrong.text().contains("2, 4"), "{}", wrong.text());
+    let answer = fork(json!({"step": 2, "name": "other life", "episodes": 12})).await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text());
+    let forked = RunId::from(answer.json()["id"].as_str().expect("an id"));
+    site.wait_for(&forked, |run| run.device == "script").await;
+    assert_eq!(site.steps(&forked), [1, 2]);
+    assert_eq!(
+        site.runner.act(Action::Step(1.0)),
+        3,
+        "it begins after the checkpoint"
+    );
+    site.runner.act(Action::Finish);
+    let run = site.wait_for_state(&forked, RunState::Finished).await;
+    assert_eq!(run.name, "other life");
+    let origin = run.forked_from.expect("an origin");
+    assert_eq!((origin.run, origin.step), (id.clone(), 2));
+    assert_eq!(site.steps(&forked), [1, 2, 3]);
+    assert_eq!(site.steps(&id), [1, 2, 3, 4], "the origin stays as it was");
+}
+
+#[tokio::test]
 async fn a_run_that_another_process_trains_is_shown_and_left_alone() {
     let site = TestSite::new();
     let id = site.running().await;

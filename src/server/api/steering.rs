@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use protoclip::train::ControlChange;
 use serde_json::json;
@@ -11,7 +11,7 @@ use serde_json::json;
 use super::super::endpoint::Endpoint;
 use super::super::{AppError, AppState};
 use super::JSON;
-use crate::studio::{RunId, RunView, Studio, StudioError};
+use crate::studio::{ForkRequest, RunId, RunView, Studio, StudioError};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -39,6 +39,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         )
         .success(202, JSON)
         .failures(&[404, 409]),
+        Endpoint::post(
+            "/api/runs/{id}/fork",
+            "Create a run that goes on from a checkpoint of this one",
+            fork,
+        )
+        .body("Fork")
+        .success(201, JSON)
+        .failures(&[400, 404, 409, 422]),
         Endpoint::patch(
             "/api/runs/{id}/controls",
             "Change settings while it trains; answers when they apply",
@@ -79,6 +87,17 @@ async fn accept(
         studio.run(&id)
     });
     Ok((StatusCode::ACCEPTED, Json(view.await?)))
+}
+
+async fn fork(
+    State(state): State<AppState>,
+    Path(id): Path<RunId>,
+    body: Result<Json<ForkRequest>, JsonRejection>,
+) -> Result<impl IntoResponse, AppError> {
+    let Json(request) = body?;
+    let forked = state.ask(move |studio| studio.fork(&id, request)).await?;
+    let location = [(header::LOCATION, format!("/api/runs/{forked}"))];
+    Ok((StatusCode::CREATED, location, Json(json!({"id": forked}))))
 }
 
 async fn controls(

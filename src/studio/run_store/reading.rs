@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, Row};
 use serde_json::Value;
 
 use super::super::StudioError;
-use super::super::run_log::LogLine;
+use super::super::run_log::{LogLine, NewLine};
 use super::super::run_snapshot::RunSnapshot;
 use super::{RunStore, number};
 
@@ -79,6 +79,16 @@ impl RunStore {
             Ok(())
         };
         read().map_err(StudioError::database(&self.path))
+    }
+
+    /// All log lines up to a step, without their numbers, oldest first.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn lines_until(&self, step: u64) -> Result<Vec<NewLine>, StudioError> {
+        let lines = self.lines(0, i64::MAX as usize)?;
+        let wanted = lines.into_iter().filter(|line| line.step <= step);
+        Ok(wanted.map(NewLine::from).collect())
     }
 
     /// Number of the newest log line; 0 before the first.

@@ -27,7 +27,6 @@ pub(crate) struct ScriptedRunner {
     actions: Mutex<Receiver<Action>>,
     acknowledgements: Sender<u64>,
     sender: Mutex<(Sender<Action>, Receiver<u64>)>,
-    checkpoints: Mutex<Vec<(PathBuf, CheckpointInfo)>>,
 }
 
 pub(crate) const STEPS_PER_EPISODE: u64 = 4;
@@ -45,7 +44,6 @@ impl ScriptedRunner {
             actions: Mutex::new(actions),
             acknowledgements,
             sender: Mutex::new((action_sender, acknowledged)),
-            checkpoints: Mutex::new(Vec::new()),
         }
     }
 
@@ -61,34 +59,18 @@ impl ScriptedRunner {
             self.act(Action::Step(2.5));
         }
     }
+}
 
-    fn save(
-        &self,
-        directory: &Path,
-        step: u64,
-        observer: &mut dyn Observer,
-    ) -> Result<(), TrainError> {
-        observer.before_checkpoint(step)?;
-        let path = directory.join("checkpoints").join(format!("{step:08}"));
-        let info = CheckpointInfo {
-            step,
-            episode: step / STEPS_PER_EPISODE,
-            path,
-            bytes: 0,
-            hash: format!("hash-{step}"),
-            score: None,
-            pinned: false,
-        };
-        self.checkpoints
-            .lock()
-            .expect("no panic with the lock")
-            .push((directory.to_owned(), info));
-        observer.on_event(TrainEvent::Checkpoint {
-            step,
-            path: format!("checkpoints/{step:08}"),
-        })?;
-        Ok(())
-    }
+fn save(directory: &Path, step: u64, observer: &mut dyn Observer) -> Result<(), TrainError> {
+    observer.before_checkpoint(step)?;
+    let path = directory.join("checkpoints").join(format!("{step:08}"));
+    std::fs::create_dir_all(&path).expect("creates");
+    std::fs::write(path.join("state"), step.to_string()).expect("writes");
+    observer.on_event(TrainEvent::Checkpoint {
+        step,
+        path: format!("checkpoints/{step:08}"),
+    })?;
+    Ok(())
 }
 
 fn started(step: u64, controls: ControlValues) -> TrainEvent {
@@ -103,6 +85,20 @@ fn started(step: u64, controls: ControlValues) -> TrainEvent {
         parameters: 1000,
         device: "script".into(),
         controls,
+    }
+}
+
+fn saved(path: PathBuf) -> CheckpointInfo {
+    let state = std::fs::read_to_string(path.join("state")).expect("reads");
+    let step = state.parse().expect("a number");
+    CheckpointInfo {
+        step,
+        episode: step / STEPS_PER_EPISODE,
+        path,
+        bytes: 0,
+        hash: format!("hash-{step}"),
+        score: None,
+        pinned: false,
     }
 }
 
@@ -124,14 +120,14 @@ impl Runner for ScriptedRunner {
                     while control.command() == Command::Pause {
                         control.wait_while_paused(PATIENCE);
                         if control.take_checkpoint_request() {
-                            self.save(&job.directory, step, observer)?;
+                            save(&job.directory, step, observer)?;
                         }
                     }
                     observer.on_event(TrainEvent::Resumed { step })?;
                     continue;
                 }
                 Command::Stop(reason) => {
-                    self.save(&job.directory, step, observer)?;
+                    save(&job.directory, step, observer)?;
                     return Ok(match reason {
                         StopReason::User => Outcome::Stopped,
                         StopReason::Shutdown => Outcome::Interrupted,
@@ -139,7 +135,7 @@ impl Runner for ScriptedRunner {
                 }
             }
             if control.take_checkpoint_request() {
-                self.save(&job.directory, step, observer)?;
+                save(&job.directory, step, observer)?;
             }
             let action = match actions.recv_timeout(POLL) {
                 Ok(action) => action,
@@ -156,7 +152,7 @@ impl Runner for ScriptedRunner {
                         points: vec![(tag::LOSS_TOTAL.into(), loss)],
                     })?;
                 }
-                Action::Checkpoint => self.save(&job.directory, step, observer)?,
+                Action::Checkpoint => save(&job.directory, step, observer)?,
                 Action::Finish => {
                     done(step);
                     return Ok(Outcome::Finished);
@@ -175,9 +171,12 @@ impl Runner for ScriptedRunner {
     }
 
     fn checkpoints(&self, directory: &Path) -> Vec<CheckpointInfo> {
-        let all = self.checkpoints.lock().expect("no panic with the lock");
-        let of_run = all.iter().filter(|(run, _)| run == directory);
-        of_run.map(|(_, info)| info.clone()).collect()
+        let Ok(entries) = std::fs::read_dir(directory.join("checkpoints")) else {
+            return Vec::new();
+        };
+        let mut found: Vec<CheckpointInfo> = entries.flatten().map(|e| saved(e.path())).collect();
+        found.sort_by_key(|checkpoint| checkpoint.step);
+        found
     }
 
     fn latest_intact(&self, directory: &Path) -> Option<CheckpointInfo> {
