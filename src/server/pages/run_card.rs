@@ -109,11 +109,8 @@ fn phase(view: &RunView) -> String {
         Phase::Checkpoint => "Saving checkpoint",
     };
     if progress.total > 0 {
-        format!(
-            "{name} {} of {}",
-            grouped(progress.done),
-            grouped(progress.total)
-        )
+        let percent = (progress.done as f64 / progress.total as f64 * 100.0).floor();
+        format!("{name}, {percent} %")
     } else {
         name.into()
     }
