@@ -59,7 +59,10 @@ impl RunCard {
             episode: grouped((view.episode + 1).min(view.total_episodes.max(1))),
             total_episodes: grouped(view.total_episodes),
             rate: figure_or_none(view.samples_per_second),
-            eta: view.eta_seconds.map_or_else(|| NONE.into(), duration),
+            eta: view
+                .eta_seconds
+                .filter(|_| view.state == RunState::Running)
+                .map_or_else(|| NONE.into(), duration),
             loss: figure_or_none(view.latest.get(tag::LOSS_TOTAL).copied()),
             phase: phase(view),
             done: view.step,

@@ -60,9 +60,9 @@ function axis(): uPlot.Axis {
   return {
     font: FONT,
     stroke: () => token("ink-faint"),
-    grid: { stroke: () => token("hairline"), width: 1 },
+    grid: { stroke: () => token("grid"), width: 1 },
     ticks: { show: false },
-    border: { show: true, stroke: () => token("hairline"), width: 1 },
+    border: { show: true, stroke: () => token("grid"), width: 1 },
     size: 28,
   };
 }
