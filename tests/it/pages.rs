@@ -73,12 +73,16 @@ async fn every_page_answers_and_obeys_the_content_policy() {
         let answer = site.get(&path).await;
         let text = answer.text();
         assert_eq!(answer.status, StatusCode::OK, "{path}: {text}");
-        assert!(answer.header("content-type").starts_with("text/html"), "{path}");
+        assert!(
+            answer.header("content-type").starts_with("text/html"),
+            "{path}"
+        );
         for forbidden in [" style=", " onclick=", "javascript:", "<style"] {
             assert!(!text.contains(forbidden), "{path} has {forbidden}");
         }
         for script in text.split("<script").skip(1) {
-            let harmless = script.starts_with(" src=\"/static/") || script.starts_with(" type=\"application/json\"");
+            let harmless = script.starts_with(" src=\"/static/")
+                || script.starts_with(" type=\"application/json\"");
             assert!(harmless, "{path} has an inline script");
         }
     }
@@ -108,7 +112,10 @@ async fn files_that_a_page_names_exist_and_may_be_kept_for_ever() {
     for path in named {
         let answer = site.get(path).await;
         assert_eq!(answer.status, StatusCode::OK, "{path}");
-        assert!(answer.header("cache-control").contains("immutable"), "{path}");
+        assert!(
+            answer.header("cache-control").contains("immutable"),
+            "{path}"
+        );
     }
 }
 
@@ -117,7 +124,10 @@ async fn prototypes_show_pictures_words_and_what_is_empty() {
     let site = TestSite::new();
     let id = finished_run(&site).await;
     let grid = site.get(&format!("/runs/{id}/prototypes")).await.text();
-    assert!(grid.contains("3 prototypes of 12 samples, 1 empty"), "{grid}");
+    assert!(
+        grid.contains("3 prototypes of 12 samples, 1 empty"),
+        "{grid}"
+    );
     assert_eq!(grid.matches("class=\"proto-card").count(), 3);
     let picture = grid
         .split('"')
@@ -125,7 +135,9 @@ async fn prototypes_show_pictures_words_and_what_is_empty() {
         .expect("a picture")
         .replace("&#38;", "&");
     assert_eq!(site.get(&picture).await.status, StatusCode::OK, "{picture}");
-    let none = site.get(&format!("/runs/{id}/prototypes?q=no%20such%20caption")).await;
+    let none = site
+        .get(&format!("/runs/{id}/prototypes?q=no%20such%20caption"))
+        .await;
     assert!(none.text().contains("No prototype matches"));
 }
 
@@ -139,7 +151,10 @@ async fn absent_things_have_pages_of_their_own() {
     for path in ["/no/such/page", "/runs/none", "/runs/none/log"] {
         let answer = site.get(path).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
-        assert!(answer.header("content-type").starts_with("text/html"), "{path}");
+        assert!(
+            answer.header("content-type").starts_with("text/html"),
+            "{path}"
+        );
     }
     let api = site.get("/api/no/such").await;
     assert_eq!(api.status, StatusCode::NOT_FOUND);
@@ -156,7 +171,12 @@ async fn a_form_comes_back_with_its_errors_or_leads_to_its_run() {
     assert!(text.contains("must lie in 2..="), "the error is shown");
     assert!(text.contains("value=\"kept\""), "what was typed stays");
     assert!(site.studio.runs().is_empty());
-    let answer = post_form(&site, "/runs/new", "preset=protoclip&episodes=7&batch_size=").await;
+    let answer = post_form(
+        &site,
+        "/runs/new",
+        "preset=protoclip&episodes=7&batch_size=",
+    )
+    .await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER);
     let run = &site.studio.runs()[0];
     assert_eq!(answer.header("location"), format!("/runs/{}", run.id));
@@ -178,7 +198,11 @@ async fn buttons_work_without_script() {
     assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text());
     let controls = site.studio.run(&id).expect("the run").controls;
     assert_eq!(
-        (controls.prototype_count, controls.external_weight, controls.proto_weight),
+        (
+            controls.prototype_count,
+            controls.external_weight,
+            controls.proto_weight
+        ),
         (16, 0.25, 1.0)
     );
     let refused = post_form(&site, &act("controls"), "target_temperature=-1").await;
