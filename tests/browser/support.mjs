@@ -14,7 +14,7 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 const binary =
   process.env.PROTOCLIP_STUDIO_BIN ??
   join(process.env.CARGO_TARGET_DIR ?? join(root, "target"), "debug/protoclip-studio");
-const executablePath = process.env.CHROMIUM_BIN ?? "/usr/bin/chromium";
+const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
 
 /** Training shares two slow cores with the browser: conditions get minutes, not seconds. */
 export const PATIENCE_MS = 300_000;
@@ -30,7 +30,7 @@ async function freePort() {
   return port;
 }
 
-/** Polls until `check` gives something other than a falsy value or throws for the last time. */
+/** Polls until `check` gives something truthy; what it throws counts as not yet. */
 export async function until(what, check, patience = PATIENCE_MS) {
   const end = Date.now() + patience;
   for (;;) {

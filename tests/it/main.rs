@@ -8,5 +8,6 @@ mod architecture;
 mod event_stream;
 mod http_api;
 mod lifecycle;
+mod pages;
 mod program;
 mod support;

@@ -140,8 +140,8 @@ fn grouping() -> Vec<Chart> {
             "Recall at 1 from picture to caption and back, and the mean of recall at 1, 5 and 10 both ways",
             &[
                 (tag::EVAL_RECALL_MEAN, "mean", "total"),
-                (tag::EVAL_RECALL_IMAGE_TO_TEXT_1, "image → text", "image"),
-                (tag::EVAL_RECALL_TEXT_TO_IMAGE_1, "text → image", "text"),
+                (tag::EVAL_RECALL_IMAGE_TO_TEXT_1, "to text", "image"),
+                (tag::EVAL_RECALL_TEXT_TO_IMAGE_1, "to image", "text"),
             ],
         ),
     ]

@@ -7,7 +7,7 @@ use protoclip::train::tag;
 
 use super::figures::{bytes, date_time};
 use super::respond::page;
-use super::run_card::RunCard;
+use super::run_card::{RunCard, latest};
 use super::shell::Shell;
 use crate::server::AppState;
 use crate::studio::{RunView, SeriesQuery, Studio, StudioError};
@@ -31,8 +31,10 @@ struct ActiveRuns {
 #[derive(Debug)]
 struct ActiveRun {
     run: RunCard,
-    /// `points` of an SVG polyline in a box of 200 × 48; empty before two points exist.
+    /// InfoNCE as the `points` of an SVG polyline in a box of 200 × 48; empty before two points exist.
     spark: String,
+    /// Newest value of the curve.
+    loss: String,
 }
 
 #[derive(Debug)]
@@ -81,7 +83,7 @@ fn active(studio: &Studio, runs: &[RunView]) -> Result<Vec<ActiveRun>, StudioErr
     active
         .map(|run| {
             let query = SeriesQuery {
-                tag: tag::LOSS_TOTAL.into(),
+                tag: tag::LOSS_CLIP.into(),
                 from: 0,
                 to: u64::MAX,
                 points: SPARK_BUCKETS,
@@ -91,6 +93,7 @@ fn active(studio: &Studio, runs: &[RunView]) -> Result<Vec<ActiveRun>, StudioErr
             Ok(ActiveRun {
                 run: RunCard::new(run),
                 spark: spark(&values),
+                loss: latest(run, tag::LOSS_CLIP),
             })
         })
         .collect()

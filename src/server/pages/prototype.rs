@@ -167,7 +167,10 @@ impl Overlap {
             space: overlap.space.name(),
             href: prototype_href(run, id, overlap.space.name(), step),
             words: words(&overlap.words, id),
-            shared: grouped(u64::from(overlap.shared)),
+            shared: match overlap.shared {
+                1 => "1 shared sample".into(),
+                n => format!("{} shared samples", grouped(u64::from(n))),
+            },
             jaccard: share(overlap.jaccard),
             percent: (overlap.jaccard * 100.0).round() as u32,
         }

@@ -59,7 +59,10 @@ impl RunCard {
             episode: grouped((view.episode + 1).min(view.total_episodes.max(1))),
             total_episodes: grouped(view.total_episodes),
             rate: figure_or_none(view.samples_per_second),
-            eta: view.eta_seconds.map_or_else(|| NONE.into(), duration),
+            eta: view
+                .eta_seconds
+                .filter(|_| view.state == RunState::Running)
+                .map_or_else(|| NONE.into(), duration),
             loss: figure_or_none(view.latest.get(tag::LOSS_TOTAL).copied()),
             phase: phase(view),
             done: view.step,
@@ -109,11 +112,8 @@ fn phase(view: &RunView) -> String {
         Phase::Checkpoint => "Saving checkpoint",
     };
     if progress.total > 0 {
-        format!(
-            "{name} {} of {}",
-            grouped(progress.done),
-            grouped(progress.total)
-        )
+        let percent = (progress.done as f64 / progress.total as f64 * 100.0).floor();
+        format!("{name}, {percent} %")
     } else {
         name.into()
     }

@@ -46,6 +46,7 @@ export function drawReference(
   context.stroke();
   context.font = `${11 * scale}px Inter, system-ui, sans-serif`;
   context.textAlign = "right";
-  context.fillText(reference.label, left + width - 4 * scale, y - 4 * scale);
+  context.textBaseline = "bottom";
+  context.fillText(reference.label, left + width - 4 * scale, y - 2 * scale);
   context.restore();
 }

@@ -10,6 +10,8 @@ export const SYNC_KEY = "protoclip-live";
 
 const FONT = '11px "Inter", system-ui, sans-serif';
 const none = () => null;
+/** Distances between ticks of the step axis: there is no half step. */
+const WHOLE_STEPS = [0, 1, 2, 3, 4, 5, 6, 7].flatMap((e) => [1, 2, 5].map((m) => m * 10 ** e));
 
 export function plotOptions(spec: ChartSpec, smoothing: () => number): uPlot.Options {
   const series: uPlot.Series[] = [{}];
@@ -40,7 +42,7 @@ export function plotOptions(spec: ChartSpec, smoothing: () => number): uPlot.Opt
       y: false,
     },
     scales: { x: { time: false }, y: yScale(spec) },
-    axes: [axis(), { ...axis(), size: 52, values: (_, ticks) => ticks.map((t) => label(t)) }],
+    axes: [{ ...axis(), incrs: WHOLE_STEPS }, { ...axis(), size: 52, values: (_, ticks) => ticks.map((t) => label(t)) }],
     series,
     bands,
   };
@@ -58,9 +60,9 @@ function axis(): uPlot.Axis {
   return {
     font: FONT,
     stroke: () => token("ink-faint"),
-    grid: { stroke: () => token("hairline"), width: 1 },
+    grid: { stroke: () => token("grid"), width: 1 },
     ticks: { show: false },
-    border: { show: true, stroke: () => token("hairline"), width: 1 },
+    border: { show: true, stroke: () => token("grid"), width: 1 },
     size: 28,
   };
 }

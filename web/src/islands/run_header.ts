@@ -52,7 +52,7 @@ export function fill(root: ParentNode, run: RunView): void {
     total_steps: run.total_steps > 0 ? grouped(run.total_steps) : "–",
     episode: grouped(Math.min(run.episode + 1, Math.max(run.total_episodes, 1))),
     rate: figure(run.samples_per_second),
-    eta: duration(run.eta_seconds),
+    eta: run.state === "running" ? duration(run.eta_seconds) : "–",
     phase: phaseText(run),
     loss: figure(run.latest["train/loss_total"]),
   };
@@ -79,7 +79,7 @@ function mountLink(head: HTMLElement, resync: () => void): void {
     clearTimeout(pending);
     if (link.up) {
       label?.classList.remove("lost");
-      setText(label, "Live");
+      setText(label, "Connected");
       resync();
       return;
     }

@@ -1,6 +1,5 @@
 // What the messages of `/events` hold, checked before anything uses them.
 import type { RunView } from "../api.ts";
-import { grouped } from "../format.ts";
 
 export interface LivePoint {
   run: string;
@@ -57,10 +56,10 @@ const PHASES: Record<string, string> = {
   checkpoint: "Saving checkpoint",
 };
 
-/** The phase in words, such as `Extracting features 640 of 1 898`. */
+/** The phase in words, such as `Extracting features, 33 %`. */
 export function phaseText(run: RunView): string {
   if (run.state !== "running" || !run.phase) return "–";
   const { phase, done, total } = run.phase;
   const name = PHASES[phase] ?? phase;
-  return total > 0 ? `${name} ${grouped(done)} of ${grouped(total)}` : name;
+  return total > 0 ? `${name}, ${Math.floor((done / total) * 100)} %` : name;
 }
