@@ -156,8 +156,6 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(512))]
-
         #[test]
         fn any_text_gives_ids_in_range(text in "\\PC*|[\\x00-\\x7f]*|(&[a-z#0-9]{0,9};?|\u{1b}\\[[0-9;]*.)*",
                                        context in 0_usize..40) {

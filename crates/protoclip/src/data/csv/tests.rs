@@ -282,8 +282,6 @@ fn a_million_rows_are_indexed_in_the_memory_of_their_numbers() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
-
     #[test]
     fn no_bytes_make_opening_or_reading_panic(
         header in prop_oneof![Just(b"filepath,title\n".to_vec()), proptest::collection::vec(any::<u8>(), 0..30)],

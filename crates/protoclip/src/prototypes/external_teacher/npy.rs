@@ -319,8 +319,6 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(256))]
-
         #[test]
         fn no_bytes_make_reading_panic(
             descr in "(<f4|<f2|[<>|a-z0-9]{0,5})",
