@@ -108,6 +108,9 @@ impl RunSnapshot {
                 for (tag, value) in points.iter().filter(|p| p.1.is_finite()) {
                     self.latest.insert(tag.to_string(), *value);
                 }
+                if points.iter().any(|(tag, _)| tag.starts_with("train/")) {
+                    self.phase = Some(self.training_pass());
+                }
             }
             TrainEvent::Prototypes { step, .. } => self.prototypes_step = Some(*step),
             TrainEvent::Checkpoint { step, .. } => self.checkpoint_step = Some(*step),
@@ -128,6 +131,17 @@ impl RunSnapshot {
             "target_temperature" => controls.target_temperature = value,
             "learning_rate_factor" => controls.learning_rate_factor = value,
             other => tracing::warn!(field = other, "the trainer changed a setting unknown here"),
+        }
+    }
+
+    /// Place in the training pass of the current episode. Each of its steps reports points, so the
+    /// trainer sends no progress of its own for it.
+    fn training_pass(&self) -> PhaseProgress {
+        let before = self.episode * self.steps_per_episode;
+        PhaseProgress {
+            phase: Phase::Train,
+            done: self.step.saturating_sub(before),
+            total: self.steps_per_episode,
         }
     }
 
@@ -223,6 +237,11 @@ mod tests {
             snapshot.apply(&event);
         }
         assert_eq!((snapshot.step, snapshot.episode), (21, 2));
+        let phase = snapshot.phase.expect("a phase");
+        assert_eq!(
+            (phase.phase, phase.done, phase.total),
+            (Phase::Train, 1, 10)
+        );
         assert_eq!((snapshot.total_steps, snapshot.samples), (100, 80));
         assert_eq!(snapshot.latest[tag::LOSS_TOTAL], 3.5);
         assert_eq!(snapshot.samples_per_second(), Some(50.0));
