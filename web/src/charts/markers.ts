@@ -46,7 +46,7 @@ export function drawReference(
   context.stroke();
   context.font = `${11 * scale}px Inter, system-ui, sans-serif`;
   context.textAlign = "right";
-  context.textBaseline = "bottom";
-  context.fillText(reference.label, left + width - 4 * scale, y - 2 * scale);
+  context.textBaseline = "top";
+  context.fillText(reference.label, left + width - 4 * scale, y + 3 * scale);
   context.restore();
 }
