@@ -11,6 +11,8 @@ use crate::prototypes::PrototypeSnapshot;
 struct Recorder<'a> {
     events: Vec<TrainEvent>,
     steer: Option<(u64, &'a dyn Fn())>,
+    /// Sees every event before it is recorded.
+    react: Option<&'a dyn Fn(&TrainEvent)>,
     flushed: Vec<u64>,
 }
 
@@ -21,6 +23,9 @@ impl Observer for Recorder<'_> {
             && points.iter().any(|(tag, _)| tag == tag::LOSS_TOTAL)
         {
             act();
+        }
+        if let Some(react) = self.react {
+            react(&event);
         }
         self.events.push(event);
         Ok(())
@@ -198,33 +203,27 @@ fn pause_holds_the_run_and_a_checkpoint_can_be_asked_for_meanwhile() {
     let folder = tempfile::tempdir().expect("folder");
     let config = config(|c| c.episodes = 1);
     let control = Control::new(&config, None);
-    let pause = || {
-        control.pause();
-        control.request_checkpoint();
+    let pause = || control.pause();
+    let react = |event: &TrainEvent| match event {
+        TrainEvent::Paused { .. } => control.request_checkpoint(),
+        TrainEvent::Checkpoint { step: 2, .. } => control.resume(),
+        _ => {}
     };
     let mut recorder = Recorder {
         steer: Some((2, &pause)),
+        react: Some(&react),
         ..Recorder::default()
     };
-    let outcome = std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
-            while !list_checkpoints(folder.path())
-                .0
-                .iter()
-                .any(|c| c.step == 2)
-                && std::time::Instant::now() < deadline
-            {
-                std::thread::sleep(std::time::Duration::from_millis(5));
-            }
-            control.resume();
-        });
-        run(job(&config, folder.path(), false), &mut recorder, &control)
-    });
+    let outcome = run(job(&config, folder.path(), false), &mut recorder, &control);
     assert_eq!(outcome.expect("finishes"), Outcome::Finished);
-    let paused = recorder.events.contains(&TrainEvent::Paused { step: 2 });
-    let resumed = recorder.events.contains(&TrainEvent::Resumed { step: 2 });
-    assert!(paused && resumed);
+    let place = |wanted: &TrainEvent| recorder.events.iter().position(|e| e == wanted);
+    let paused = place(&TrainEvent::Paused { step: 2 }).expect("paused");
+    let saved = place(&TrainEvent::Checkpoint {
+        step: 2,
+        path: "checkpoints/00000002".into(),
+    });
+    let resumed = place(&TrainEvent::Resumed { step: 2 }).expect("resumed");
+    assert!((paused..resumed).contains(&saved.expect("saved")));
 }
 
 #[test]
