@@ -8,9 +8,11 @@
 
 mod activation;
 mod adamw;
+mod dense;
 pub(crate) mod distance;
 mod elementary;
 mod fused;
+mod fused_backward;
 mod memory;
 mod multiversion;
 mod packed_attention;
@@ -74,6 +76,18 @@ pub fn layer_norm<const D: usize>(
     match fusible(&x) {
         true => fused::layer_norm(x, weight, bias, epsilon as f32),
         false => plain::layer_norm(x, weight, bias, epsilon),
+    }
+}
+
+/// `x · weight + bias` over the last dimension; `weight` is `[input, output]`, `bias` `[output]`.
+pub fn linear<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+) -> Tensor<D> {
+    match bias {
+        Some(bias) if fusible(&x) => fused::linear(x, weight, bias),
+        bias => plain::linear(x, weight, bias),
     }
 }
 

@@ -4,20 +4,14 @@
 //! [`kernels`](crate::kernels) check [`usable`] first, since Burn panics when an extension is called
 //! on a device that it was not written for.
 
-use std::sync::Arc;
-
-use burn::backend::autodiff::checkpoint::base::Checkpointer;
-use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
-use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
-use burn::tensor::{Bytes, DType, Device, Tensor};
+use burn::backend::{Backend, Dispatch, Flex, backend_extension};
+use burn::tensor::{Bytes, DType, Device, Shape, Tensor};
 use burn_flex::{FlexTensor, Layout};
 
 use super::activation::Gelu;
 use super::packed_attention::AttentionShape;
-use super::{row_norm, row_softmax};
+use super::{dense, row_norm, row_softmax};
 
 /// Whether a tensor lies where the fused operations can run: in f32 on burn-flex.
 pub(super) fn usable<const D: usize>(x: &Tensor<D>) -> bool {
@@ -52,6 +46,20 @@ pub(super) fn layer_norm<const D: usize>(
     ))
 }
 
+/// `[.., input] · [input, output] + [output]`.
+pub(super) fn linear<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<2>,
+    bias: Tensor<1>,
+) -> Tensor<D> {
+    let (x, weight, bias) = (
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        bias.into_dispatch(),
+    );
+    Tensor::from_dispatch(<Dispatch as FusedOps>::fused_linear(x, weight, bias))
+}
+
 /// `[batch, tokens, 3·width]` → `[batch, tokens, width]`.
 pub(super) fn attention(packed: Tensor<3>, heads: usize, causal: bool) -> Tensor<3> {
     let [_, tokens, packed_width] = packed.dims();
@@ -74,6 +82,11 @@ pub(super) trait FusedOps: Backend {
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         epsilon: f32,
+    ) -> FloatTensor<Self>;
+    fn fused_linear(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
     fn fused_attention(packed: FloatTensor<Self>, shape: AttentionShape) -> FloatTensor<Self>;
 }
@@ -100,169 +113,23 @@ impl FusedOps for Flex {
         shaped_like(&x, norm.output)
     }
 
+    fn fused_linear(x: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
+        let (x, weight, bias) = (contiguous(x), contiguous(weight), contiguous(bias));
+        let y = dense::forward(values(&x), values(&weight), values(&bias));
+        let mut shape = x.layout().shape().clone();
+        let last = shape.num_dims() - 1;
+        shape[last] = last_dim(&weight);
+        shaped(shape, y)
+    }
+
     fn fused_attention(packed: FlexTensor, shape: AttentionShape) -> FlexTensor {
         let packed = contiguous(packed);
         attended(&packed, shape.forward(values(&packed)).output)
     }
 }
 
-impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
-    fn fused_gelu(x: FloatTensor<Self>, kind: Gelu) -> FloatTensor<Self> {
-        match GeluStep.prepare::<C>([x.node()]).compute_bound().stateful() {
-            OpsKind::Tracked(step) => {
-                let x = contiguous(x.into_primitive());
-                let y = shaped_like(&x, kind.forward(values(&x)));
-                step.finish((x, kind), y)
-            }
-            OpsKind::UnTracked(step) => step.finish(Flex::fused_gelu(x.into_primitive(), kind)),
-        }
-    }
-
-    fn fused_softmax(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        match SoftmaxStep
-            .prepare::<C>([x.node()])
-            .compute_bound()
-            .stateful()
-        {
-            OpsKind::Tracked(step) => {
-                let y = Flex::fused_softmax(x.into_primitive());
-                step.finish(y.clone(), y)
-            }
-            OpsKind::UnTracked(step) => step.finish(Flex::fused_softmax(x.into_primitive())),
-        }
-    }
-
-    fn fused_layer_norm(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        epsilon: f32,
-    ) -> FloatTensor<Self> {
-        let nodes = [x.node(), weight.node(), bias.node()];
-        let x = contiguous(x.into_primitive());
-        let weight = contiguous(weight.into_primitive());
-        let bias = contiguous(bias.into_primitive());
-        let norm = row_norm::forward(values(&x), values(&weight), values(&bias), epsilon);
-        let y = shaped_like(&x, norm.output);
-        match LayerNormStep.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(step) => step.finish((x, weight, Arc::new(norm.statistics)), y),
-            OpsKind::UnTracked(step) => step.finish(y),
-        }
-    }
-
-    fn fused_attention(packed: FloatTensor<Self>, shape: AttentionShape) -> FloatTensor<Self> {
-        let nodes = [packed.node()];
-        let packed = contiguous(packed.into_primitive());
-        let result = shape.forward(values(&packed));
-        let output = attended(&packed, result.output);
-        match AttentionStep.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(step) => {
-                step.finish((packed, Arc::new(result.probabilities), shape), output)
-            }
-            OpsKind::UnTracked(step) => step.finish(output),
-        }
-    }
-}
-
-#[derive(Debug)]
-struct GeluStep;
-
-impl Backward<Flex, 1> for GeluStep {
-    /// Input and kind.
-    type State = (FlexTensor, Gelu);
-
-    fn backward(
-        self,
-        ops: Ops<Self::State, 1>,
-        gradients: &mut Gradients,
-        _checkpointer: &mut Checkpointer,
-    ) {
-        let (x, kind) = ops.state;
-        unary::<Flex, _>(ops.parents, ops.node, gradients, |gradient| {
-            let gradient = contiguous(gradient);
-            shaped_like(&x, kind.backward(values(&x), values(&gradient)))
-        });
-    }
-}
-
-#[derive(Debug)]
-struct SoftmaxStep;
-
-impl Backward<Flex, 1> for SoftmaxStep {
-    /// Output.
-    type State = FlexTensor;
-
-    fn backward(
-        self,
-        ops: Ops<Self::State, 1>,
-        gradients: &mut Gradients,
-        _checkpointer: &mut Checkpointer,
-    ) {
-        let y = ops.state;
-        unary::<Flex, _>(ops.parents, ops.node, gradients, |gradient| {
-            let gradient = contiguous(gradient);
-            let width = last_dim(&y);
-            shaped_like(
-                &y,
-                row_softmax::backward(values(&y), values(&gradient), width),
-            )
-        });
-    }
-}
-
-#[derive(Debug)]
-struct LayerNormStep;
-
-impl Backward<Flex, 3> for LayerNormStep {
-    /// Input, weight, statistics.
-    type State = (FlexTensor, FlexTensor, Arc<Vec<f32>>);
-
-    fn backward(
-        self,
-        ops: Ops<Self::State, 3>,
-        gradients: &mut Gradients,
-        _checkpointer: &mut Checkpointer,
-    ) {
-        let (x, weight, statistics) = ops.state;
-        let gradient = contiguous(gradients.consume::<Flex>(&ops.node));
-        let by = row_norm::backward(values(&x), values(&weight), &statistics, values(&gradient));
-        let results = [
-            shaped_like(&x, by.input),
-            shaped_like(&weight, by.weight),
-            shaped_like(&weight, by.bias),
-        ];
-        for (parent, result) in ops.parents.into_iter().zip(results) {
-            if let Some(parent) = parent {
-                gradients.register::<Flex>(parent.id, result);
-            }
-        }
-    }
-}
-
-#[derive(Debug)]
-struct AttentionStep;
-
-impl Backward<Flex, 1> for AttentionStep {
-    /// Packed input, probabilities, sizes.
-    type State = (FlexTensor, Arc<Vec<f32>>, AttentionShape);
-
-    fn backward(
-        self,
-        ops: Ops<Self::State, 1>,
-        gradients: &mut Gradients,
-        _checkpointer: &mut Checkpointer,
-    ) {
-        let (packed, probabilities, shape) = ops.state;
-        unary::<Flex, _>(ops.parents, ops.node, gradients, |gradient| {
-            let gradient = contiguous(gradient);
-            let by_packed = shape.backward(values(&packed), &probabilities, values(&gradient));
-            shaped_like(&packed, by_packed)
-        });
-    }
-}
-
 /// The tensor itself when its values lie in order, else a copy in order.
-fn contiguous(x: FlexTensor) -> FlexTensor {
+pub(super) fn contiguous(x: FlexTensor) -> FlexTensor {
     match x.as_slice::<f32>() {
         Some(_) => x,
         None => x.to_contiguous(),
@@ -270,29 +137,32 @@ fn contiguous(x: FlexTensor) -> FlexTensor {
 }
 
 /// Values of a tensor that went through [`contiguous`].
-fn values(x: &FlexTensor) -> &[f32] {
+pub(super) fn values(x: &FlexTensor) -> &[f32] {
     x.as_slice::<f32>().unwrap_or_default()
 }
 
-fn last_dim(x: &FlexTensor) -> usize {
+pub(super) fn last_dim(x: &FlexTensor) -> usize {
     let shape = x.layout().shape();
     shape[shape.num_dims() - 1]
 }
 
-fn shaped_like(x: &FlexTensor, values: Vec<f32>) -> FlexTensor {
-    let layout = Layout::contiguous(x.layout().shape().clone());
-    FlexTensor::new(Bytes::from_elems(values), layout, DType::F32)
+pub(super) fn shaped_like(x: &FlexTensor, values: Vec<f32>) -> FlexTensor {
+    shaped(x.layout().shape().clone(), values)
 }
 
-/// Attention output for packed input `[batch, tokens, 3·width]`.
-fn attended(packed: &FlexTensor, values: Vec<f32>) -> FlexTensor {
-    let mut shape = packed.layout().shape().clone();
-    shape[2] /= 3;
+pub(super) fn shaped(shape: Shape, values: Vec<f32>) -> FlexTensor {
     FlexTensor::new(
         Bytes::from_elems(values),
         Layout::contiguous(shape),
         DType::F32,
     )
+}
+
+/// Attention output for packed input `[batch, tokens, 3·width]`.
+pub(super) fn attended(packed: &FlexTensor, values: Vec<f32>) -> FlexTensor {
+    let mut shape = packed.layout().shape().clone();
+    shape[2] /= 3;
+    shaped(shape, values)
 }
 
 #[cfg(test)]
@@ -385,6 +255,26 @@ mod tests {
         for (ours, wanted) in ours.2.into_iter().zip(wanted.2) {
             assert!(difference(ours, wanted) < 5e-5);
         }
+    }
+
+    #[test]
+    fn linear_and_all_its_gradients_agree_with_burn() {
+        let x = random([6, 5, 37], 1).require_grad();
+        let weight = random([37, 21], 2).require_grad();
+        let bias = random([21], 3).require_grad();
+        let output_weights = random([6, 5, 21], 4);
+        let run = |y: Tensor<3>| {
+            let gradients = (y.clone() * output_weights.clone()).sum().backward();
+            let by_x = x.grad(&gradients).expect("tracked");
+            let by_weight = weight.grad(&gradients).expect("tracked");
+            (y, by_x, by_weight, bias.grad(&gradients).expect("tracked"))
+        };
+        let ours = run(linear(x.clone(), weight.clone(), bias.clone()));
+        let wanted = run(plain::linear(x.clone(), weight.clone(), Some(bias.clone())));
+        assert!(difference(ours.0, wanted.0) < 5e-5);
+        assert!(difference(ours.1, wanted.1) < 5e-5);
+        assert!(difference(ours.2, wanted.2) < 5e-5);
+        assert!(difference(ours.3, wanted.3) < 5e-5);
     }
 
     /// Central differences of Σ w·f(x) in f32: coarse, but independent of every formula.

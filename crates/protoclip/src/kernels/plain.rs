@@ -61,3 +61,12 @@ pub(super) fn attention(packed: Tensor<3>, heads: usize, causal: bool) -> Tensor
         .swap_dims(1, 2)
         .reshape([batch, tokens, width])
 }
+
+/// `x · weight + bias`; `weight` is `[input, output]`.
+pub(super) fn linear<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+) -> Tensor<D> {
+    module::linear(x, weight, bias)
+}

@@ -44,6 +44,9 @@ pub(super) fn multiply<const FMA: bool>(
 }
 
 /// All rows of `COLUMNS` columns; returns `COLUMNS`.
+///
+/// The last block moves up so that it is full, and computes some rows a second time: one block of
+/// single rows costs more than that.
 #[inline(always)]
 fn strip<const FMA: bool, const COLUMNS: usize>(
     left: Strided<'_>,
@@ -55,20 +58,20 @@ fn strip<const FMA: bool, const COLUMNS: usize>(
 ) -> usize {
     let mut row = 0;
     while row < rows {
-        let left = Strided {
-            data: &left.data[row * left.stride..],
-            ..left
-        };
-        let out = &mut out[row * out_stride..];
-        row += match rows - row {
-            ROWS.. => tile::<FMA, ROWS, COLUMNS>(left, right, out, out_stride, inner),
+        let height = if rows < ROWS { 1 } else { ROWS };
+        let first = row.min(rows - height);
+        let left = Strided::new(&left.data[first * left.stride..], left.stride);
+        let out = &mut out[first * out_stride..];
+        match height {
+            ROWS => tile::<FMA, ROWS, COLUMNS>(left, right, out, out_stride, inner),
             _ => tile::<FMA, 1, COLUMNS>(left, right, out, out_stride, inner),
-        };
+        }
+        row = first + height;
     }
     COLUMNS
 }
 
-/// One block of the result; returns `HEIGHT`.
+/// One block of the result.
 #[expect(
     clippy::needless_range_loop,
     reason = "i walks the columns of one matrix and the rows of the other"
@@ -80,7 +83,7 @@ fn tile<const FMA: bool, const HEIGHT: usize, const COLUMNS: usize>(
     out: &mut [f32],
     out_stride: usize,
     inner: usize,
-) -> usize {
+) {
     let mut sums = [[0.0; COLUMNS]; HEIGHT];
     let left_rows: [&[f32]; HEIGHT] =
         std::array::from_fn(|r| &left.data[r * left.stride..][..inner]);
@@ -98,7 +101,6 @@ fn tile<const FMA: bool, const HEIGHT: usize, const COLUMNS: usize>(
     for (r, sums) in sums.iter().enumerate() {
         out[r * out_stride..][..COLUMNS].copy_from_slice(sums);
     }
-    HEIGHT
 }
 
 /// Writes the transpose of `source [rows, columns]` to `out`, whose `columns` rows are `out_stride`

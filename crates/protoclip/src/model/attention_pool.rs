@@ -5,6 +5,7 @@ use burn::nn::Linear;
 use burn::tensor::Tensor;
 
 use super::parameter_init::ParameterInit;
+use super::transformer::dense;
 use crate::kernels;
 
 /// The mean position asks, all positions answer; replaces CLIP-ResNet's average pool.
@@ -55,13 +56,13 @@ impl AttentionPool {
         let tokens = Tensor::cat(vec![x.clone().mean_dim(1), x], 1);
         let x = tokens + self.positional_embedding.val().unsqueeze::<3>();
         let mean = x.clone().slice([0..batch, 0..1, 0..channels]);
-        let query = self.split_heads(self.q_proj.forward(mean));
-        let key = self.split_heads(self.k_proj.forward(x.clone()));
-        let value = self.split_heads(self.v_proj.forward(x));
+        let query = self.split_heads(dense(&self.q_proj, mean));
+        let key = self.split_heads(dense(&self.k_proj, x.clone()));
+        let value = self.split_heads(dense(&self.v_proj, x));
         let scale = ((channels / self.heads) as f64).powf(-0.5);
         let scores = query.mul_scalar(scale).matmul(key.swap_dims(2, 3));
         let pooled = kernels::softmax(scores).matmul(value);
-        self.c_proj.forward(pooled.reshape([batch, channels]))
+        dense(&self.c_proj, pooled.reshape([batch, channels]))
     }
 
     /// `[batch, tokens, channels]` → `[batch, heads, tokens, channels/heads]`

@@ -3,9 +3,9 @@
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::Tensor;
-use burn::tensor::module::linear;
 
 use super::parameter_init::ParameterInit;
+use super::transformer::dense;
 use crate::kernels;
 
 /// Multi-head self-attention; queries, keys and values come from one packed projection.
@@ -53,8 +53,9 @@ impl MultiHeadAttention {
 
     /// `[batch, tokens, width]` → the same shape; `causal` hides later tokens.
     pub fn forward(&self, x: Tensor<3>, causal: bool) -> Tensor<3> {
-        let packed = linear(x, self.in_proj_weight.val(), Some(self.in_proj_bias.val()));
-        self.out_proj
-            .forward(kernels::attention(packed, self.heads, causal))
+        let bias = self.in_proj_bias.val();
+        let packed = kernels::linear(x, self.in_proj_weight.val(), Some(bias));
+        let attended = kernels::attention(packed, self.heads, causal);
+        dense(&self.out_proj, attended)
     }
 }

@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 
 use super::parameter_init::ParameterInit;
-use super::transformer::linear_init;
+use super::transformer::{dense, linear_init};
 use super::{BatchNorm, ProjectionHeadConfig};
 
 /// Linear, BatchNorm, ReLU, Linear; the reference numbers them 0, 1, 2, 3.
@@ -35,7 +35,7 @@ impl ProjectionHead {
 
     /// Un-normalised tower outputs `[batch, embed_dim]` → `[batch, projection_dim]`, not normalised.
     pub fn forward(&self, z: Tensor<2>) -> Tensor<2> {
-        let hidden = relu(self.norm.forward(self.hidden.forward(z)));
-        self.output.forward(hidden)
+        let hidden = relu(self.norm.forward(dense(&self.hidden, z)));
+        dense(&self.output, hidden)
     }
 }

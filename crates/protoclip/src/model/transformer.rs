@@ -105,12 +105,12 @@ impl Mlp {
     }
 
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let hidden = self.c_fc.forward(x);
+        let hidden = dense(&self.c_fc, x);
         let hidden = match self.quick_gelu {
             true => kernels::quick_gelu(hidden),
             false => kernels::gelu(hidden),
         };
-        self.c_proj.forward(hidden)
+        dense(&self.c_proj, hidden)
     }
 }
 
@@ -127,4 +127,10 @@ pub(super) fn linear_init(shape: [usize; 2], std: Option<f64>, init: &ParameterI
         weight,
         bias: Some(init.uniform("bias", [output], bound)),
     }
+}
+
+/// `x · weight + bias`, `[.., input]` → `[.., output]`.
+pub(super) fn dense<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
+    let bias = layer.bias.as_ref().map(Param::val);
+    kernels::linear(x, layer.weight.val(), bias)
 }

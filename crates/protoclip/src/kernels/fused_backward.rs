@@ -1,0 +1,221 @@
+//! Backward passes of the fused operations: what each keeps from the forward pass and what it
+//! gives to its parents.
+
+use std::sync::Arc;
+
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Flex};
+use burn::tensor::Shape;
+use burn_flex::FlexTensor;
+
+use super::activation::Gelu;
+use super::fused::{FusedOps, attended, contiguous, last_dim, shaped, shaped_like, values};
+use super::packed_attention::AttentionShape;
+use super::{dense, row_norm, row_softmax};
+
+impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
+    fn fused_gelu(x: FloatTensor<Self>, kind: Gelu) -> FloatTensor<Self> {
+        match GeluStep.prepare::<C>([x.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(step) => {
+                let x = contiguous(x.into_primitive());
+                let y = shaped_like(&x, kind.forward(values(&x)));
+                step.finish((x, kind), y)
+            }
+            OpsKind::UnTracked(step) => step.finish(Flex::fused_gelu(x.into_primitive(), kind)),
+        }
+    }
+
+    fn fused_softmax(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        match SoftmaxStep
+            .prepare::<C>([x.node()])
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(step) => {
+                let y = Flex::fused_softmax(x.into_primitive());
+                step.finish(y.clone(), y)
+            }
+            OpsKind::UnTracked(step) => step.finish(Flex::fused_softmax(x.into_primitive())),
+        }
+    }
+
+    fn fused_layer_norm(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        epsilon: f32,
+    ) -> FloatTensor<Self> {
+        let nodes = [x.node(), weight.node(), bias.node()];
+        let x = contiguous(x.into_primitive());
+        let weight = contiguous(weight.into_primitive());
+        let bias = contiguous(bias.into_primitive());
+        let norm = row_norm::forward(values(&x), values(&weight), values(&bias), epsilon);
+        let y = shaped_like(&x, norm.output);
+        match LayerNormStep.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(step) => step.finish((x, weight, Arc::new(norm.statistics)), y),
+            OpsKind::UnTracked(step) => step.finish(y),
+        }
+    }
+
+    fn fused_linear(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let nodes = [x.node(), weight.node(), bias.node()];
+        let x = contiguous(x.into_primitive());
+        let weight = contiguous(weight.into_primitive());
+        let y = Flex::fused_linear(x.clone(), weight.clone(), bias.into_primitive());
+        match LinearStep.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(step) => step.finish((x, weight), y),
+            OpsKind::UnTracked(step) => step.finish(y),
+        }
+    }
+
+    fn fused_attention(packed: FloatTensor<Self>, shape: AttentionShape) -> FloatTensor<Self> {
+        let nodes = [packed.node()];
+        let packed = contiguous(packed.into_primitive());
+        let result = shape.forward(values(&packed));
+        let output = attended(&packed, result.output);
+        match AttentionStep.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(step) => {
+                step.finish((packed, Arc::new(result.probabilities), shape), output)
+            }
+            OpsKind::UnTracked(step) => step.finish(output),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct GeluStep;
+
+impl Backward<Flex, 1> for GeluStep {
+    /// Input and kind.
+    type State = (FlexTensor, Gelu);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        gradients: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let (x, kind) = ops.state;
+        unary::<Flex, _>(ops.parents, ops.node, gradients, |gradient| {
+            let gradient = contiguous(gradient);
+            shaped_like(&x, kind.backward(values(&x), values(&gradient)))
+        });
+    }
+}
+
+#[derive(Debug)]
+struct SoftmaxStep;
+
+impl Backward<Flex, 1> for SoftmaxStep {
+    /// Output.
+    type State = FlexTensor;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        gradients: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let y = ops.state;
+        unary::<Flex, _>(ops.parents, ops.node, gradients, |gradient| {
+            let gradient = contiguous(gradient);
+            let width = last_dim(&y);
+            shaped_like(
+                &y,
+                row_softmax::backward(values(&y), values(&gradient), width),
+            )
+        });
+    }
+}
+
+#[derive(Debug)]
+struct LayerNormStep;
+
+impl Backward<Flex, 3> for LayerNormStep {
+    /// Input, weight, statistics.
+    type State = (FlexTensor, FlexTensor, Arc<Vec<f32>>);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 3>,
+        gradients: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let (x, weight, statistics) = ops.state;
+        let gradient = contiguous(gradients.consume::<Flex>(&ops.node));
+        let by = row_norm::backward(values(&x), values(&weight), &statistics, values(&gradient));
+        let results = [
+            shaped_like(&x, by.input),
+            shaped_like(&weight, by.weight),
+            shaped_like(&weight, by.bias),
+        ];
+        for (parent, result) in ops.parents.into_iter().zip(results) {
+            if let Some(parent) = parent {
+                gradients.register::<Flex>(parent.id, result);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct AttentionStep;
+
+impl Backward<Flex, 1> for AttentionStep {
+    /// Packed input, probabilities, sizes.
+    type State = (FlexTensor, Arc<Vec<f32>>, AttentionShape);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        gradients: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let (packed, probabilities, shape) = ops.state;
+        unary::<Flex, _>(ops.parents, ops.node, gradients, |gradient| {
+            let gradient = contiguous(gradient);
+            let by_packed = shape.backward(values(&packed), &probabilities, values(&gradient));
+            shaped_like(&packed, by_packed)
+        });
+    }
+}
+
+#[derive(Debug)]
+struct LinearStep;
+
+impl Backward<Flex, 3> for LinearStep {
+    /// Input and weight.
+    type State = (FlexTensor, FlexTensor);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 3>,
+        gradients: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let (x, weight) = ops.state;
+        let [by_x, by_weight, by_bias] = ops.parents;
+        let gradient = contiguous(gradients.consume::<Flex>(&ops.node));
+        let (gradient, output) = (values(&gradient), last_dim(&weight));
+        if let Some(parent) = by_x {
+            let result = dense::backward_input(gradient, values(&weight), output);
+            gradients.register::<Flex>(parent.id, shaped_like(&x, result));
+        }
+        if let Some(parent) = by_weight {
+            let result = dense::backward_weight(values(&x), gradient, output);
+            gradients.register::<Flex>(parent.id, shaped_like(&weight, result));
+        }
+        if let Some(parent) = by_bias {
+            let result = dense::backward_bias(gradient, output);
+            let result = shaped(Shape::new([output]), result);
+            gradients.register::<Flex>(parent.id, result);
+        }
+    }
+}
