@@ -157,6 +157,13 @@ async fn prototypes_come_with_words_pictures_and_their_history() {
     assert_eq!(largest["predecessor"], json!(1));
     assert_eq!(largest["change"], json!(0.25));
     assert!(largest["words"][0].is_string());
+    let purity = largest["purity"]
+        .as_f64()
+        .expect("the built-in data has labels");
+    assert!(
+        (0.125..=1.0).contains(&purity) && largest["label"].is_string(),
+        "{largest}"
+    );
     let first = &largest["samples"][0];
     assert_eq!(first["sample"], json!(104), "the nearest comes first");
     let caption = first["caption"].as_str().expect("a caption");

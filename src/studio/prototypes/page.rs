@@ -44,6 +44,11 @@ pub struct PrototypeCard {
     pub change: Option<f64>,
     /// That prototype of the episode before.
     pub predecessor: Option<u32>,
+    /// Share of its samples with their most common label, in (0, 1]; absent without labels. Labels
+    /// are for looking only: training never sees them.
+    pub purity: Option<f64>,
+    /// That label.
+    pub label: Option<String>,
     /// The words that its captions use more than others do, best first.
     pub words: Vec<String>,
     /// Samples nearest to the centroid first.
@@ -234,12 +239,15 @@ fn card(
     let groups = view.groups(space)?;
     let members = &groups.members[id];
     let samples = members.iter().take(most);
+    let (label, purity) = view.commonest_label(members).unzip();
     Ok(PrototypeCard {
         id,
         size: members.len(),
         tightness: groups.tightness[id],
         change: change(lineage),
         predecessor: lineage.copied().flatten().map(|best| best.other),
+        purity,
+        label,
         words: view.words(members),
         samples: samples
             .map(|&position| sample(view, clusters, position))

@@ -176,6 +176,22 @@ impl SnapshotView {
         prototype_words(captions, set.statistics(), WORDS)
     }
 
+    /// The most common label of a group of positions in the first label column, with its share; ties
+    /// go to the label listed first.
+    pub(super) fn commonest_label(&self, positions: &[u32]) -> Option<(String, f64)> {
+        let column = self.data.get()?.source.labels().first()?;
+        let mut counts = vec![0_u32; column.classes.len()];
+        for &position in positions {
+            let sample = *self.snapshot.samples.get(position as usize)?;
+            let class = *column.of_sample.get(sample as usize)?;
+            *counts.get_mut(class as usize)? += 1;
+        }
+        let most = *counts.iter().max().filter(|&&most| most > 0)?;
+        let class = counts.iter().position(|&count| count == most)?;
+        let share = f64::from(most) / positions.len() as f64;
+        Some((column.classes[class].clone(), share))
+    }
+
     /// The groups that another snapshot put these samples in, in the order of these samples.
     pub(super) fn assignments_in(&self, other: &Self, space: Space) -> Vec<u32> {
         let Some(clusters) = other.snapshot.space(space) else {
