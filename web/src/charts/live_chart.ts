@@ -1,7 +1,7 @@
 // One chart of the Live tab: plot, legend, markers and table twin over the curves it is given.
 import uPlot from "uplot";
 import { figure, grouped } from "../format.ts";
-import { all, first, setText } from "../shell/dom.ts";
+import { all, first, make, setText } from "../shell/dom.ts";
 import type { ChartSpec, Marker } from "./chart_spec.ts";
 import { align, type Aligned, type Curve, lastAt } from "./curve.ts";
 import { drawMarkers, drawReference } from "./markers.ts";
@@ -102,7 +102,7 @@ export class LiveChart {
     options.hooks = {
       draw: [
         (plot) => {
-          if (reference) drawReference(plot, reference, token("ink-faint"));
+          if (reference) drawReference(plot, reference.value, token("ink-faint"));
           drawMarkers(plot, this.host.markers());
         },
       ],
@@ -128,6 +128,11 @@ export class LiveChart {
   }
 
   #mountLegend(): void {
+    const { reference } = this.spec;
+    if (reference) {
+      const label = make("span", { class: "reference" }, reference.label);
+      first(".legend", HTMLElement, this.root)?.append(label);
+    }
     all(".legend button", HTMLButtonElement, this.root).forEach((button, i) => {
       button.addEventListener("click", () => {
         const show = button.getAttribute("aria-pressed") === "false";

@@ -24,29 +24,20 @@ export function drawMarkers(plot: uPlot, markers: readonly Marker[]): void {
   });
 }
 
-/** Draws the horizontal line of a meaning, with its label, on the canvas. */
-export function drawReference(
-  plot: uPlot,
-  reference: { value: number; label: string },
-  colour: string,
-): void {
-  const y = plot.valToPos(reference.value, "y", true);
+/** Draws the horizontal line of a meaning on the canvas; the legend has its label. */
+export function drawReference(plot: uPlot, value: number, colour: string): void {
+  const y = plot.valToPos(value, "y", true);
   const { left, top, width, height } = plot.bbox;
   if (!Number.isFinite(y) || y < top || y > top + height) return;
   const context = plot.ctx;
   const scale = devicePixelRatio;
   context.save();
   context.strokeStyle = colour;
-  context.fillStyle = colour;
   context.lineWidth = scale;
   context.setLineDash([6 * scale, 4 * scale]);
   context.beginPath();
   context.moveTo(left, y);
   context.lineTo(left + width, y);
   context.stroke();
-  context.font = `${11 * scale}px Inter, system-ui, sans-serif`;
-  context.textAlign = "right";
-  context.textBaseline = "top";
-  context.fillText(reference.label, left + width - 4 * scale, y + 3 * scale);
   context.restore();
 }
