@@ -14,7 +14,7 @@
 //! | [`analysis`] | cluster quality, modality gap, PCA, maps |
 //! | [`tensor_file`] | named arrays on disk, written atomically |
 //! | [`eval`] | grouping and retrieval of a model on a data set |
-//! | [`train`] | [`Trainer`](train::Trainer): episodes, steps, optimizer, checkpoints, events up, control down |
+//! | [`train`] | [`run`](train::run): episodes, steps, optimizer, checkpoints, events up, control down |
 //!
 //! Three narrow crossings lead to an application: [`config::ValidRunConfig`] and
 //! [`train::Control`] go down, [`train::TrainEvent`] comes up. Tensors never leave this crate,
