@@ -104,6 +104,10 @@ impl Feed {
                 biased;
                 _ = self.ending.wait_for(|ending| *ending) => {
                     self.ended = true;
+                    // What was published before the end still belongs to this stream.
+                    while let Ok(message) = self.receiver.try_recv() {
+                        batch.add(&message);
+                    }
                     return batch;
                 }
                 () = due, if !batch.is_empty() => return batch,
