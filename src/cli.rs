@@ -4,6 +4,7 @@ mod doctor;
 mod serve;
 mod signals;
 mod train;
+mod verify;
 
 use std::fmt;
 use std::process::ExitCode;
@@ -32,6 +33,7 @@ pub fn run(command: Command) -> ExitCode {
     let result = match command {
         Command::Serve(settings) => serve::serve(settings),
         Command::Train(settings) => train::train(settings),
+        Command::Verify(settings) => verify::verify(settings),
         Command::Doctor(settings) => doctor::doctor(settings),
     };
     match result {

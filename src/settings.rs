@@ -14,6 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 Examples:
   protoclip-studio serve                     start the studio and open the address it prints
   protoclip-studio train run.toml            train in this terminal; `serve` shows the run
+  protoclip-studio verify golden             compare with golden values on a device
   protoclip-studio doctor                    what this machine offers"
 )]
 pub struct Settings {
@@ -42,6 +43,8 @@ pub enum Command {
     Serve(ServeSettings),
     /// Train one run in this terminal
     Train(TrainSettings),
+    /// Compare this program with golden values on a device, figure by figure
+    Verify(VerifySettings),
     /// Print what this machine offers: devices, instructions, threads, disk
     Doctor(DoctorSettings),
 }
@@ -90,6 +93,25 @@ pub struct TrainSettings {
     /// Go on with a run from its latest checkpoint
     #[arg(long, value_name = "RUN_ID")]
     pub resume: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  protoclip-studio verify crates/protoclip/tests/golden
+  protoclip-studio verify golden --device cuda:0
+  protoclip-studio verify golden --json > verified.json
+
+Exits 1 when a figure is out of tolerance or a file is damaged.")]
+pub struct VerifySettings {
+    /// Folder with files of the golden format (crates/protoclip/tests/golden/README.md)
+    pub folder: PathBuf,
+    /// Device to compute on: auto, cpu, cuda:N or wgpu
+    #[arg(long, default_value = "cpu", env = "PROTOCLIP_STUDIO_DEVICE")]
+    pub device: String,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -7,8 +7,10 @@ mod agreement;
 mod cluster_quality;
 pub(crate) mod error;
 mod modality_gap;
+mod pca;
 
 pub use agreement::{adjusted_mutual_information, adjusted_rand_index};
 pub use cluster_quality::{LabelledFeatures, SILHOUETTE_LIMIT};
 pub use error::AnalysisError;
 pub use modality_gap::{average_self_similarity, mean_feature_std, modality_gap};
+pub use pca::Pca;

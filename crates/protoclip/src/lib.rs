@@ -14,6 +14,7 @@
 //! | [`analysis`] | cluster quality, modality gap, PCA, maps |
 //! | [`tensor_file`] | named arrays on disk, written atomically |
 //! | [`eval`] | grouping and retrieval of a model on a data set |
+//! | [`verify`] | golden values beside ours, on any device |
 //! | [`train`] | [`run`](train::run): episodes, steps, optimizer, checkpoints, events up, control down |
 //!
 //! Three narrow crossings lead to an application: [`config::ValidRunConfig`] and
@@ -34,3 +35,4 @@ pub mod prototypes;
 pub mod tensor_file;
 pub mod tokenizer;
 pub mod train;
+pub mod verify;

@@ -8,12 +8,11 @@ mod evaluation;
 mod event;
 mod extract;
 #[cfg(test)]
-mod golden_steps;
-#[cfg(test)]
 mod lifecycle_tests;
 mod meter;
 mod optimizer;
 mod passes;
+pub(crate) mod replay;
 mod schedule;
 mod session;
 mod step;
@@ -32,5 +31,6 @@ pub use event::{LogLevel, Observer, ObserverError, Phase, Tag, TrainEvent, tag};
 pub use extract::{EpisodeFeatures, Matrix, extract_features};
 pub use meter::ThroughputMeter;
 pub use optimizer::{RunOptimizer, clip_gradients};
+pub(crate) use schedule::LearningRateWindow;
 pub use schedule::{LearningRateSchedule, LearningRates};
 pub use trainer::{Outcome, TrainError, TrainJob, run};

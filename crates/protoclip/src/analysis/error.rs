@@ -24,6 +24,10 @@ pub enum AnalysisError {
         "{clusters} clusters of {samples} samples: this measure needs at least 2, and fewer than samples"
     )]
     Clusters { clusters: usize, samples: usize },
+    #[error("{count} components were asked for; between 1 and {most} fit these features")]
+    Components { count: usize, most: usize },
+    #[error("the covariance matrix has no eigenvectors: {0}")]
+    Eigen(String),
 }
 
 /// Checks that `rows` holds at least one row of `dim` finite numbers; the number of rows.

@@ -16,23 +16,23 @@ pub struct LearningRates {
 
 /// One warm-up and cosine over the steps `start..end`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Window {
-    base: f64,
-    warmup: u64,
-    start: u64,
-    end: u64,
+pub(crate) struct LearningRateWindow {
+    pub(crate) base: f64,
+    pub(crate) warmup: u64,
+    pub(crate) start: u64,
+    pub(crate) end: u64,
 }
 
 /// The rates of a whole run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LearningRateSchedule {
-    image: Vec<Window>,
-    rest: Vec<Window>,
+    image: Vec<LearningRateWindow>,
+    rest: Vec<LearningRateWindow>,
 }
 
-impl Window {
+impl LearningRateWindow {
     /// Rate before 0-based step `step`; zero outside the window.
-    fn rate(&self, step: u64) -> f64 {
+    pub(crate) fn rate(&self, step: u64) -> f64 {
         if !(self.start..self.end).contains(&step) {
             return 0.0;
         }
@@ -56,7 +56,7 @@ impl LearningRateSchedule {
         let total = config.episodes as u64 * steps_per_episode;
         let locked_from = total - config.schedule.lit_episodes as u64 * steps_per_episode;
         let base = config.optimizer.learning_rate;
-        let window = |base: f64, start: u64, end: u64| Window {
+        let window = |base: f64, start: u64, end: u64| LearningRateWindow {
             base,
             warmup: (config.schedule.warmup_steps as u64).min((end - start) / 2),
             start,
@@ -76,7 +76,7 @@ impl LearningRateSchedule {
 
     /// The rates for the update from `step` to `step + 1`.
     pub fn at(&self, step: u64) -> LearningRates {
-        let sum = |windows: &[Window]| windows.iter().map(|w| w.rate(step)).sum();
+        let sum = |windows: &[LearningRateWindow]| windows.iter().map(|w| w.rate(step)).sum();
         LearningRates {
             image: sum(&self.image),
             rest: sum(&self.rest),
@@ -86,52 +86,8 @@ impl LearningRateSchedule {
 
 #[cfg(test)]
 mod tests {
-    use serde::Deserialize;
-
     use super::*;
     use crate::config::RunConfig;
-
-    #[derive(Deserialize)]
-    struct Case {
-        visual_base_lr: f64,
-        text_base_lr: f64,
-        warmup: u64,
-        visual_steps: u64,
-        text_start_step: u64,
-        text_end_step: u64,
-        lr: Vec<[f64; 2]>,
-    }
-
-    #[test]
-    fn rates_equal_those_of_the_reference() {
-        let text = include_str!("../../tests/golden/lr_schedule.json");
-        let cases: Vec<Case> = serde_json::from_str(text).expect("golden file");
-        assert_eq!(cases.len(), 4);
-        for case in cases {
-            let image = Window {
-                base: case.visual_base_lr,
-                warmup: case.warmup,
-                start: 0,
-                end: case.visual_steps,
-            };
-            let rest = Window {
-                base: case.text_base_lr,
-                warmup: case.warmup,
-                start: case.text_start_step,
-                end: case.text_end_step,
-            };
-            for (step, [image_rate, rest_rate]) in case.lr.into_iter().enumerate() {
-                assert!(
-                    (image.rate(step as u64) - image_rate).abs() < 1e-9,
-                    "image {step}"
-                );
-                assert!(
-                    (rest.rate(step as u64) - rest_rate).abs() < 1e-9,
-                    "rest {step}"
-                );
-            }
-        }
-    }
 
     #[test]
     fn the_lit_stage_locks_the_image_tower_and_restarts_the_text_tower() {

@@ -1,0 +1,121 @@
+//! The project's own golden files, and files with something wrong.
+
+use super::*;
+use crate::golden::fixture;
+
+fn quiet(folder: &Path) -> Summary {
+    verify(folder, &Device::flex(), &mut |_| {}).expect("the folder is there")
+}
+
+fn copy(names: &[&str]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    for name in names {
+        std::fs::copy(fixture(name), folder.path().join(name)).expect(name);
+    }
+    folder
+}
+
+#[test]
+fn every_golden_file_of_the_project_passes() {
+    let summary = quiet(&fixture("."));
+    let failed: Vec<&Case> = summary.cases.iter().filter(|case| !case.passed()).collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+    assert_eq!(summary.broken, []);
+    let files: BTreeSet<&str> = summary.cases.iter().map(|c| c.file.as_str()).collect();
+    // Two models: their inputs and outputs, and their training.
+    assert_eq!(files.len(), CHECKS.len() + 2, "{files:?}");
+}
+
+#[test]
+fn a_vision_transformer_is_determined_over_all_its_steps() {
+    let folder = copy(&[
+        "vit_train.json",
+        "vit_io.safetensors",
+        "vit_open_clip.safetensors",
+    ]);
+    let summary = quiet(folder.path());
+    let strict = summary.cases.iter().find(|c| c.case.starts_with("first "));
+    assert_eq!(
+        strict.map(|c| c.case.as_str()),
+        Some("first 40 of 40 steps, losses and gradient norm")
+    );
+}
+
+/// A check that cannot fail proves nothing: each changed file must be noticed.
+#[test]
+fn a_wrong_value_fails_its_case() {
+    let folder = copy(&["metrics.json", "metrics.safetensors", "lr_schedule.json"]);
+    for name in ["metrics.json", "lr_schedule.json"] {
+        let path = folder.path().join(name);
+        let text = std::fs::read_to_string(&path).expect(name);
+        let changed = text
+            .replacen("0.39813447", "0.39913447", 1)
+            .replacen("1e-05", "2e-05", 1);
+        assert_ne!(text, changed, "{name}");
+        std::fs::write(&path, changed).expect(name);
+    }
+    let summary = quiet(folder.path());
+    assert_eq!(summary.failures(), 2, "{:#?}", summary.cases);
+    assert!(!summary.passed());
+}
+
+/// The allowance for chaotic training must still notice a wrong optimizer.
+#[test]
+fn a_training_with_another_setting_fails() {
+    for (old, new) in [
+        ("\"weight_decay\": 0.5", "\"weight_decay\": 0.4"),
+        ("\"w_external\": 0.7", "\"w_external\": 0.71"),
+    ] {
+        let folder = copy(&[
+            "rn_train.json",
+            "rn_io.safetensors",
+            "rn_open_clip.safetensors",
+        ]);
+        let path = folder.path().join("rn_train.json");
+        let text = std::fs::read_to_string(&path).expect("log");
+        assert!(text.contains(old));
+        std::fs::write(&path, text.replace(old, new)).expect("log");
+        let summary = quiet(folder.path());
+        assert!(summary.failures() > 0, "{new}: {:#?}", summary.cases);
+    }
+}
+
+#[test]
+fn damaged_and_incomplete_files_are_named_and_the_rest_goes_on() {
+    let folder = copy(&[
+        "losses.safetensors",
+        "vit_io.safetensors",
+        "pbt.safetensors",
+    ]);
+    let path = folder.path().join("losses.safetensors");
+    let bytes = std::fs::read(&path).expect("file");
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).expect("truncated");
+    let summary = quiet(folder.path());
+    let broken: Vec<&str> = summary
+        .broken
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .collect();
+    assert_eq!(broken, ["losses.safetensors", "vit_io.safetensors"]);
+    assert!(
+        summary.broken[1].1.contains("vit_train.json"),
+        "{:?}",
+        summary.broken
+    );
+    assert!(
+        summary
+            .cases
+            .iter()
+            .any(|case| case.file == "pbt.safetensors" && case.passed())
+    );
+    assert!(!summary.passed());
+}
+
+#[test]
+fn nothing_to_compare_is_no_success() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    std::fs::write(folder.path().join("other.safetensors"), b"").expect("file");
+    let summary = quiet(folder.path());
+    assert!(!summary.passed() && summary.skipped.len() == 1);
+    assert!(verify(Path::new("/nowhere"), &Device::flex(), &mut |_| {}).is_err());
+}
