@@ -27,6 +27,16 @@ test("the server's version replaces what it covers and keeps what came after it"
   assert.equal(curve.total, 4);
 });
 
+test("a run that goes back takes its later points with it", () => {
+  const curve = new Curve("a");
+  for (const step of [1, 2, 3, 4]) curve.append(step, step * 10);
+  curve.rewind(2);
+  assert.deepEqual([curve.steps, curve.min, curve.total], [[1, 2], [10, 20], 2]);
+  assert.equal(curve.append(3, 33), true);
+  curve.replace(series("a", [[1, 10], [2, 20]]));
+  assert.deepEqual(curve.mean, [10, 20, 33]);
+});
+
 test("a curve in buckets says that it is reduced", () => {
   const curve = new Curve("a");
   curve.replace(series("a", [[5, 1]], 5));

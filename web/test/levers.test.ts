@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { dataConfig } from "../src/islands/file_check.ts";
 import { when } from "../src/islands/dock.ts";
-import { markerOf, readWish } from "../src/islands/levers.ts";
+import { markerOf, readWish, restartOf } from "../src/islands/levers.ts";
 
 const line = (kind: string, data: Record<string, unknown> | null) => ({
   seq: 1, step: 41, time: "2026-01-01T00:00:00Z", kind, level: "info", message: "", data,
@@ -17,6 +17,12 @@ test("other lines leave none", () => {
   assert.equal(markerOf(line("checkpoint", { path: "x" })), null);
   assert.equal(markerOf(line("control_applied", null)), null);
   assert.equal(markerOf(line("control_applied", { field: "prototype_count", from: "1", to: 2 })), null);
+});
+
+test("a run that begins to run says from which step; other states say nothing", () => {
+  assert.equal(restartOf(line("state", { state: "running" })), 41);
+  assert.equal(restartOf(line("state", { state: "paused" })), null);
+  assert.equal(restartOf(line("resumed", null)), null);
 });
 
 test("what is typed is a change, the same, or an error", () => {

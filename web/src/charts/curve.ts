@@ -42,6 +42,14 @@ export class Curve {
     for (const [step, value] of newer.reverse()) this.append(step, value);
   }
 
+  /** Forgets what came after a step: the run went back to it and takes the later steps again. */
+  rewind(step: number): void {
+    while (this.last > step) {
+      for (const column of [this.steps, this.mean, this.min, this.max]) column.pop();
+      this.total -= 1;
+    }
+  }
+
   /** Adds a live value; a step that is already there (a repeated message) changes nothing. */
   append(step: number, value: number): boolean {
     if (step <= this.last) return false;

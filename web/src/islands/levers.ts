@@ -21,6 +21,11 @@ export function markerOf(line: LogLine): Marker | null {
   return { step: line.step, label: `${name} ${figure(from)} → ${figure(to)}` };
 }
 
+/** The step from which a run (again) goes on, where a line says that it began to run. */
+export function restartOf(line: LogLine): number | null {
+  return line.kind === "state" && line.data?.["state"] === "running" ? line.step : null;
+}
+
 /** What was typed into a lever. */
 export type Wish =
   | { kind: "same" }

@@ -9,7 +9,7 @@ import { onKey } from "../shell/keys.ts";
 import { toast } from "../shell/toast.ts";
 import { hub } from "../stream/hub.ts";
 import { type LogLine, readLog, readPoints } from "../stream/payloads.ts";
-import { markerOf } from "./levers.ts";
+import { markerOf, restartOf } from "./levers.ts";
 
 const BUCKETS = 1500;
 /** A curve that grew to so many points is fetched again in buckets. */
@@ -27,6 +27,8 @@ class LiveView {
   readonly #markers = new Map<string, Marker>();
   #view: ViewState = readView(location.search);
   #frame = 0;
+  /** Number of the newest log line seen; −1 before the first. */
+  #seen = -1;
 
   constructor(
     readonly root: HTMLElement,
@@ -49,7 +51,7 @@ class LiveView {
     hub.on("series", (data) => this.#take(data));
     hub.on("log", (data) => {
       const entry = readLog(data);
-      if (entry?.run === this.run) this.#mark(entry.lines);
+      if (entry?.run === this.run && this.#mark(entry.lines)) void this.#load();
     });
     document.addEventListener("studio:theme", () => {
       for (const chart of this.#charts) chart.recolour();
@@ -64,8 +66,11 @@ class LiveView {
 
   async #load(): Promise<void> {
     const lines = call<LogLine[]>("GET", runPath(this.run, "/log?limit=10000"));
+    const marked = lines.then((found) => this.#mark(found));
+    // Curves of a run that went back are fetched after they were rewound.
+    if (this.#seen >= 0) await marked.catch(() => false);
     const loads = [...this.#curves.values()].map((curve) => this.#loadCurve(curve));
-    const results = await Promise.allSettled([...loads, lines.then((found) => this.#mark(found))]);
+    const results = await Promise.allSettled([...loads, marked]);
     if (results.some((result) => result.status === "rejected")) {
       toast("Some curves could not be read; they are fetched again with the next connection.", "bad");
     }
@@ -88,13 +93,28 @@ class LiveView {
     if (touched.size > 0) this.#changed((chart) => chart.curves.some((c) => touched.has(c)));
   }
 
-  #mark(lines: readonly LogLine[]): void {
+  /** Takes in log lines; whether one says that the run went back to an earlier step. */
+  #mark(lines: readonly LogLine[]): boolean {
+    const before = this.#seen;
+    let back = false;
     for (const line of lines) {
+      this.#seen = Math.max(this.#seen, line.seq);
+      const restart = restartOf(line);
+      if (restart !== null && before >= 0 && line.seq > before) {
+        this.#rewind(restart);
+        back = true;
+      }
       const marker = markerOf(line);
       if (marker) this.#markers.set(`${marker.step} ${marker.label}`, marker);
     }
     this.root.dataset["markers"] = String(this.#markers.size);
     this.#changed(() => true);
+    return back;
+  }
+
+  #rewind(step: number): void {
+    for (const curve of this.#curves.values()) curve.rewind(step);
+    for (const [key, marker] of this.#markers) if (marker.step > step) this.#markers.delete(key);
   }
 
   /** Draws the concerned charts once, in the next frame, however many messages arrive. */

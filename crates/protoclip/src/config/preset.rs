@@ -183,7 +183,7 @@ impl Default for ScheduleConfig {
 impl Default for CheckpointConfig {
     fn default() -> Self {
         Self {
-            every_episodes: 5,
+            every_episodes: 2,
             keep_last: 3,
         }
     }
