@@ -11,12 +11,6 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// A JSON fixture.
-pub(crate) fn json(name: &str) -> serde_json::Value {
-    let bytes = std::fs::read(fixture(name)).expect(name);
-    serde_json::from_slice(&bytes).expect(name)
-}
-
 /// A safetensors fixture.
 pub(crate) struct Golden {
     name: String,
@@ -38,10 +32,6 @@ impl Golden {
 
     pub(crate) fn f32(&self, tensor: &str) -> Vec<f32> {
         self.values(tensor, f32::from_le_bytes)
-    }
-
-    pub(crate) fn f64(&self, tensor: &str) -> Vec<f64> {
-        self.values(tensor, f64::from_le_bytes)
     }
 
     /// An i64 tensor of labels.

@@ -101,35 +101,6 @@ mod tests {
     use super::*;
 
     static TOKENIZER: LazyLock<Tokenizer> = LazyLock::new(Tokenizer::new);
-    const GOLDEN: &str = include_str!("../tests/golden/tokenizer.json");
-
-    fn golden(context: usize) -> Vec<(String, Vec<i32>)> {
-        let file: serde_json::Value = serde_json::from_str(GOLDEN).expect("JSON");
-        let cases = file[format!("context_length_{context}")]
-            .as_array()
-            .expect("cases");
-        cases
-            .iter()
-            .map(|case| {
-                let ids = serde_json::from_value(case["ids"].clone()).expect("ids");
-                (case["text"].as_str().expect("text").to_owned(), ids)
-            })
-            .collect()
-    }
-
-    #[test]
-    fn every_golden_caption_gives_the_reference_ids() {
-        let mut compared = 0;
-        for context in [77, 16] {
-            for (text, expected) in golden(context) {
-                let ids = TOKENIZER.encode(&text, context, Fidelity::Reference);
-                assert_eq!(ids, expected, "context {context}: {text:?}");
-                compared += 1;
-            }
-        }
-        assert_eq!(compared, 210);
-    }
-
     #[test]
     fn corrected_truncation_keeps_the_end_token_last() {
         let text = "one two three four five six seven eight";

@@ -59,21 +59,20 @@ fn a_wrong_value_fails_its_case() {
     assert!(!summary.passed());
 }
 
-/// The allowance for chaotic training must still notice a wrong optimizer.
+/// The allowance for chaotic training must still notice a wrong setting.
 #[test]
 fn a_training_with_another_setting_fails() {
-    for (old, new) in [
-        ("\"weight_decay\": 0.5", "\"weight_decay\": 0.4"),
-        ("\"w_external\": 0.7", "\"w_external\": 0.71"),
+    for (model, old, new) in [
+        ("vit", "\"weight_decay\": 0.5", "\"weight_decay\": 0.4"),
+        ("vit", "\"eps\": 1e-06", "\"eps\": 1e-05"),
+        ("rn", "\"w_external\": 0.7", "\"w_external\": 0.71"),
     ] {
-        let folder = copy(&[
-            "rn_train.json",
-            "rn_io.safetensors",
-            "rn_open_clip.safetensors",
-        ]);
-        let path = folder.path().join("rn_train.json");
+        let [log, io, weights] = ["train.json", "io.safetensors", "open_clip.safetensors"]
+            .map(|end| format!("{model}_{end}"));
+        let folder = copy(&[&log, &io, &weights]);
+        let path = folder.path().join(&log);
         let text = std::fs::read_to_string(&path).expect("log");
-        assert!(text.contains(old));
+        assert!(text.contains(old), "{old}");
         std::fs::write(&path, text.replace(old, new)).expect("log");
         let summary = quiet(folder.path());
         assert!(summary.failures() > 0, "{new}: {:#?}", summary.cases);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::SafeTensors;
 
 /// A fixture, held in memory.
@@ -41,25 +41,4 @@ impl GoldenFile {
         let (shape, _) = self.view(name);
         Tensor::from_data(TensorData::new(self.floats(name), shape), device)
     }
-
-    pub(crate) fn ints<const D: usize>(&self, name: &str, device: &Device) -> Tensor<D, Int> {
-        let (shape, bytes) = self.view(name);
-        let numbers: Vec<i64> = bytes
-            .chunks_exact(8)
-            .map(|b| i64::from_le_bytes(b.try_into().expect("8 bytes")))
-            .collect();
-        Tensor::from_data(TensorData::new(numbers, shape), device)
-    }
-}
-
-/// Largest absolute difference over the largest wanted magnitude.
-pub(crate) fn worst_relative<const D: usize>(wanted: &[f32], ours: Tensor<D>) -> f32 {
-    let ours: Vec<f32> = ours.into_data().try_to_vec().expect("f32");
-    assert_eq!(wanted.len(), ours.len());
-    let size = wanted.iter().fold(1e-12f32, |m, w| m.max(w.abs()));
-    let pairs = wanted.iter().zip(&ours);
-    pairs.fold(0.0, |m: f32, (w, o)| {
-        assert!(o.is_finite());
-        m.max((w - o).abs())
-    }) / size
 }

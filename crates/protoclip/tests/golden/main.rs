@@ -2,6 +2,6 @@
 //! properties of the method.
 
 mod golden_file;
-mod losses;
+mod gradients;
 mod model;
 mod properties;
