@@ -1,9 +1,12 @@
 //! Whole small runs on the built-in data: what is reported, and what a stop and resume change.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use safetensors::SafeTensors;
+
 use super::*;
-use crate::config::{Preset, RunConfig, ValidRunConfig};
+use crate::config::{Augmentation, Fidelity, Preset, RunConfig, ValidRunConfig};
 use crate::prototypes::PrototypeSnapshot;
 
 /// Records every event; steers at chosen steps.
@@ -142,7 +145,7 @@ fn a_run_stopped_and_resumed_at_any_step_has_the_same_losses_bit_by_bit() {
             recorder.curve(tag::LOSS_TOTAL)
         })
     };
-    for stop_at in [2, 3, 5] {
+    for stop_at in 1..=5 {
         let folder = tempfile::tempdir().expect("folder");
         let pieces = on_one_thread(|| {
             let control = Control::new(&config, None);
@@ -256,4 +259,78 @@ fn an_episode_larger_than_the_data_is_refused_before_training() {
     );
     let message = failed.expect_err("too large").to_string();
     assert!(message.contains("episode_size"), "{message}");
+}
+
+/// Every tensor of a run's checkpoint, by name.
+fn weights_at(directory: &Path, step: u64) -> BTreeMap<String, Vec<u8>> {
+    let (checkpoints, _) = list_checkpoints(directory);
+    let found = checkpoints.into_iter().find(|c| c.step == step);
+    let path = found.expect("kept").path.join("model.safetensors");
+    let bytes = std::fs::read(path).expect("weights");
+    let file = SafeTensors::deserialize(&bytes).expect("safetensors");
+    let tensors = file.tensors().into_iter();
+    tensors
+        .map(|(name, view)| (name, view.data().to_vec()))
+        .collect()
+}
+
+#[test]
+fn both_fidelities_train_through_their_lit_stage() {
+    for fidelity in [Fidelity::Corrected, Fidelity::Reference] {
+        let folder = tempfile::tempdir().expect("folder");
+        let config = config(|c| {
+            c.fidelity = fidelity;
+            c.schedule.lit_episodes = 1;
+        });
+        let mut recorder = Recorder::default();
+        let control = Control::new(&config, None);
+        let outcome = run(job(&config, folder.path(), false), &mut recorder, &control);
+        assert_eq!(outcome.expect("finishes"), Outcome::Finished);
+        let last = |tag| recorder.curve(tag).split_off(6);
+        assert!(last(tag::LR_IMAGE).iter().all(|(_, rate)| *rate == 0.0));
+        let rates: Vec<f64> = last(tag::LR_REST).into_iter().map(|p| p.1).collect();
+        let restarted = rates.contains(&config.optimizer.learning_rate);
+        assert_eq!(restarted, fidelity == Fidelity::Corrected, "{rates:?}");
+        // InfoNCE only.
+        assert_eq!(recorder.curve(tag::LOSS_PROTO).last().map(|p| p.0), Some(6));
+        let (before, after) = (weights_at(folder.path(), 6), weights_at(folder.path(), 9));
+        let moved: Vec<&String> = before.keys().filter(|k| before[*k] != after[*k]).collect();
+        assert!(
+            !moved.iter().any(|name| name.starts_with("visual.")),
+            "{moved:?}"
+        );
+        assert!(
+            moved.iter().any(|name| name.starts_with("transformer.")),
+            "{moved:?}"
+        );
+    }
+}
+
+#[test]
+fn only_the_reference_clusters_augmented_pictures() {
+    let first_inertia = |fidelity, augmentation| {
+        let folder = tempfile::tempdir().expect("folder");
+        let config = config(|c| {
+            c.fidelity = fidelity;
+            c.augmentation = augmentation;
+            c.episodes = 1;
+        });
+        on_one_thread(|| {
+            let mut recorder = Recorder::default();
+            let control = Control::new(&config, None);
+            run(job(&config, folder.path(), false), &mut recorder, &control).expect("finishes");
+            recorder.curve(tag::KMEANS_INERTIA_IMAGE)[0].1
+        })
+    };
+    let (light, none) = (Augmentation::ProtoclipLight, Augmentation::None);
+    let corrected = Fidelity::Corrected;
+    assert_eq!(
+        first_inertia(corrected, light),
+        first_inertia(corrected, none)
+    );
+    let reference = Fidelity::Reference;
+    assert_ne!(
+        first_inertia(reference, light),
+        first_inertia(reference, none)
+    );
 }

@@ -1,6 +1,7 @@
 //! The episodes of a session: prototypes first, then one pass of optimizer steps.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 use std::time::Instant;
 
 use rand::SeedableRng;
@@ -146,7 +147,7 @@ impl Session<'_> {
             return Ok(self.stop());
         };
         self.report_clusters(&prototypes, started.elapsed().as_secs_f64())?;
-        self.prototypes = Some(prototypes);
+        self.prototypes = Some(Arc::new(prototypes));
         Ok(Flow::GoOn)
     }
 
@@ -244,6 +245,7 @@ impl Session<'_> {
 
     /// The optimizer steps that are left of the current episode.
     fn training_pass(&mut self) -> Result<Flow, TrainError> {
+        // Shared, not copied: an episode's assignments and centroids can be large.
         let Some(prototypes) = self.prototypes.clone() else {
             return Err(TrainError::Other(
                 "a training pass without prototypes".into(),

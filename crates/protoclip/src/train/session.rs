@@ -49,7 +49,7 @@ pub(super) struct Session<'a> {
     pub(super) plan: Plan,
     pub(super) place: Place,
     /// Those of the current episode once they are built.
-    pub(super) prototypes: Option<EpisodePrototypes>,
+    pub(super) prototypes: Option<Arc<EpisodePrototypes>>,
     pub(super) meter: ThroughputMeter,
 }
 
@@ -248,7 +248,7 @@ impl<'a> Session<'a> {
         self.model = Some(weights::load(model, &folder.join(MODEL))?);
         let fresh = RunOptimizer::new(&self.config.optimizer, self.model()?);
         self.optimizer = fresh.load(&folder.join(OPTIMIZER))?;
-        self.prototypes = EpisodePrototypes::load(folder)?;
+        self.prototypes = EpisodePrototypes::load(folder)?.map(Arc::new);
         let manifest = super::checkpoint::read_header(folder)
             .map_err(|message| TrainError::Other(format!("{}: {message}", folder.display())))?;
         if manifest.data_fingerprint != self.data.fingerprint() {
