@@ -8,6 +8,7 @@
 //! ([`parameter_names`]) and, derived from them, the same `ParamId` in every process, so optimizer
 //! state that was saved by id fits a model that was built anew.
 
+mod architecture;
 mod attention_pool;
 mod batch_norm;
 mod bottleneck;
@@ -15,6 +16,7 @@ mod clip;
 mod config;
 mod convolution;
 mod image_tower;
+mod import;
 mod layer_norm;
 mod modified_resnet;
 mod multi_head_attention;
@@ -36,6 +38,7 @@ pub use config::{
 };
 pub use convolution::Convolution;
 pub use image_tower::ImageTower;
+pub use import::{ImportError, ImportOptions, ImportedModel, import_weights, load_checkpoint};
 pub use layer_norm::LayerNorm;
 pub use modified_resnet::ModifiedResNet;
 pub use multi_head_attention::MultiHeadAttention;

@@ -166,6 +166,27 @@ impl ClipConfig {
         Self::from_json(&text, name_or_path)
     }
 
+    /// Reads JSON that may be OpenCLIP's `open_clip_config.json`, which has the model under
+    /// `model_cfg`; `None` when it describes something else.
+    ///
+    /// # Errors
+    /// As [`ClipConfig::from_json`].
+    pub(super) fn from_open_clip_json(
+        text: &str,
+        origin: &str,
+    ) -> Result<Option<Self>, ModelConfigError> {
+        let Ok(serde_json::Value::Object(mut json)) = serde_json::from_str(text) else {
+            return Ok(None);
+        };
+        let model = json
+            .remove("model_cfg")
+            .unwrap_or(serde_json::Value::Object(json));
+        match model.get("vision_cfg") {
+            None => Ok(None),
+            Some(_) => Self::from_json(&model.to_string(), origin).map(Some),
+        }
+    }
+
     /// Reads and checks JSON; `origin` names it in errors.
     ///
     /// # Errors
@@ -179,14 +200,18 @@ impl ClipConfig {
                 message: error.inner().to_string(),
             }
         })?;
-        config
-            .check()
-            .map_err(|(field, message)| ModelConfigError::Invalid {
-                origin: origin.to_owned(),
-                field: field.to_owned(),
-                message,
-            })?;
-        Ok(config)
+        config.checked(origin)
+    }
+
+    /// Checks what was put together elsewhere.
+    pub(super) fn checked(self, origin: &str) -> Result<Self, ModelConfigError> {
+        let checked = self.check();
+        checked.map_err(|(field, message)| ModelConfigError::Invalid {
+            origin: origin.to_owned(),
+            field: field.to_owned(),
+            message,
+        })?;
+        Ok(self)
     }
 
     /// Heads of the image tower's attention (a ResNet has them in its attention pool).

@@ -37,6 +37,14 @@ impl GoldenFile {
             .collect()
     }
 
+    /// Shape and values of an i64 tensor.
+    pub(crate) fn ints(&self, name: &str) -> (Vec<usize>, Vec<i64>) {
+        let (shape, bytes) = self.view(name);
+        let numbers = bytes.chunks_exact(8);
+        let number = |b: &[u8]| i64::from_le_bytes(b.try_into().expect("8 bytes"));
+        (shape, numbers.map(number).collect())
+    }
+
     pub(crate) fn tensor<const D: usize>(&self, name: &str, device: &Device) -> Tensor<D> {
         let (shape, _) = self.view(name);
         Tensor::from_data(TensorData::new(self.floats(name), shape), device)

@@ -5,3 +5,4 @@ mod golden_file;
 mod gradients;
 mod model;
 mod properties;
+mod weights;

@@ -9,7 +9,7 @@ use protoclip::model::{Clip, ClipConfig, parameter_names, weights};
 const TEXT: &str = r#"{"context_length":16,"vocab_size":600,"width":32,"heads":4,"layers":2}"#;
 const HEAD: &str = r#"{"hidden":64,"output":16}"#;
 
-fn config(kind: &str) -> ClipConfig {
+pub(crate) fn config(kind: &str) -> ClipConfig {
     let vision = match kind {
         "vit" => r#"{"layers":2,"width":64,"head_width":16,"image_size":32,"patch_size":8}"#,
         _ => r#"{"layers":[1,1,1,1],"width":8,"head_width":64,"image_size":64,"patch_size":null}"#,

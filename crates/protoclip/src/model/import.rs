@@ -1,0 +1,329 @@
+//! Models from files: checkpoints of this program, its exports, and what others saved.
+//!
+//! [`load_checkpoint`] opens anything that holds a model; [`import_weights`] lets the caller say what
+//! the file does not. Both answer with notes on what was found, assumed and left out.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+
+use super::weights::{WeightSource, WeightsError, state_dict::OPENAI_KEYS, transfer};
+use super::{Clip, ClipConfig, ModelConfigError, architecture};
+use crate::config::Fidelity;
+
+/// A model that was read from a file.
+#[derive(Debug)]
+pub struct ImportedModel {
+    pub clip: Clip,
+    pub config: ClipConfig,
+    /// The weight file that was read.
+    pub file: PathBuf,
+    /// What was found, assumed, left out and freshly initialised, one sentence each.
+    pub notes: Vec<String>,
+}
+
+/// What the caller knows about a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportOptions {
+    /// A model name, or the path of an OpenCLIP-style JSON file; absent means that the file, a
+    /// configuration beside it, or the shapes decide.
+    pub model: Option<String>,
+    /// Seed of what the file does not have: projection heads.
+    pub seed: u64,
+    pub fidelity: Fidelity,
+}
+
+impl Default for ImportOptions {
+    fn default() -> Self {
+        Self {
+            model: None,
+            seed: 0,
+            fidelity: Fidelity::Corrected,
+        }
+    }
+}
+
+/// Why a model cannot be read from a file.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    #[error(transparent)]
+    Config(#[from] ModelConfigError),
+    #[error("{path}: {message}")]
+    Place { path: String, message: String },
+}
+
+/// Weight files that a directory may hold, in the order in which they are looked for: a checkpoint's
+/// or an imported model's, an export's, and those of OpenCLIP.
+const FILES: [&str; 4] = [
+    "model.safetensors",
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.safetensors",
+    "open_clip_pytorch_model.bin",
+];
+/// Second file of an export.
+pub(super) const HEADS: &str = "projection_heads.safetensors";
+/// Configurations that a directory may hold, likewise.
+const CONFIGS: [&str; 2] = ["open_clip_config.json", "config.json"];
+
+/// Reads a model from a checkpoint directory of a run, an imported or exported model's directory, a
+/// safetensors file or a PyTorch checkpoint. It lies on `device`; with an autodiff device it trains.
+///
+/// # Errors
+/// Names the file and what is wrong with it, down to the tensor with the shapes wanted and found.
+pub fn load_checkpoint(path: &Path, device: &Device) -> Result<ImportedModel, ImportError> {
+    import_weights(path, &ImportOptions::default(), device)
+}
+
+/// As [`load_checkpoint`], with knowledge that the file lacks.
+///
+/// # Errors
+/// As [`load_checkpoint`], and when the given model is not that of the file.
+pub fn import_weights(
+    path: &Path,
+    options: &ImportOptions,
+    device: &Device,
+) -> Result<ImportedModel, ImportError> {
+    let file = weight_file(path)?;
+    let mut source = WeightSource::open(&file)?;
+    let heads = file.with_file_name(HEADS);
+    if path.is_dir() && heads.is_file() {
+        source.add(&heads)?;
+    }
+    let mut notes = Vec::new();
+    let config = choose_config(&mut source, &file, options, &mut notes)?;
+    architecture::check(&source, &config)?;
+    let clip = config.init(options.seed, options.fidelity, device);
+    let filled = transfer::fill(clip, &mut source)?;
+    leave_nothing(&source, &filled)?;
+    whole_heads(&source, &filled)?;
+    note_heads(&filled, options.seed, &mut notes);
+    note_ignored(&source, &mut notes);
+    Ok(ImportedModel {
+        clip: filled.clip,
+        config,
+        file,
+        notes,
+    })
+}
+
+/// The weight file that `path` is or holds.
+fn weight_file(path: &Path) -> Result<PathBuf, ImportError> {
+    if !path.is_dir() {
+        return Ok(path.to_owned());
+    }
+    let inside = FILES.iter().map(|name| path.join(name));
+    inside.into_iter().find(|p| p.is_file()).ok_or_else(|| {
+        let message = match newest_checkpoint(path) {
+            Some(newest) => format!(
+                "this is a run; give one of its checkpoints, such as {}",
+                newest.display()
+            ),
+            None => format!("holds none of {}; give a weight file", FILES.join(", ")),
+        };
+        ImportError::Place {
+            path: path.display().to_string(),
+            message,
+        }
+    })
+}
+
+/// The last checkpoint by name of a run directory.
+fn newest_checkpoint(run: &Path) -> Option<PathBuf> {
+    let entries = fs::read_dir(run.join("checkpoints")).ok()?.flatten();
+    let visible = entries.filter(|e| !e.file_name().to_string_lossy().starts_with('.'));
+    visible.map(|e| e.path()).max()
+}
+
+/// The configuration given, in the file, beside it, or that of the shapes, in this order.
+fn choose_config(
+    source: &mut WeightSource,
+    file: &Path,
+    options: &ImportOptions,
+    notes: &mut Vec<String>,
+) -> Result<ClipConfig, ImportError> {
+    drop_unusual_heads(source, notes)?;
+    let evidence = quick_gelu_evidence(source);
+    let mut config = if let Some(model) = &options.model {
+        let mut config = ClipConfig::load(model)?;
+        notes.push(format!(
+            "sizes and attention heads are those of {model}, as given"
+        ));
+        let named = !Path::new(model).is_file();
+        note_activation(&mut config, named.then_some(evidence).flatten(), notes);
+        config
+    } else if let Some(json) = source.config() {
+        notes.push("the configuration was read from the file".into());
+        ClipConfig::from_json(json, source.place())?
+    } else if let Some((config, beside)) = config_beside(file)? {
+        notes.push(format!(
+            "the configuration was read from {}",
+            beside.display()
+        ));
+        config
+    } else {
+        let mut config = architecture::infer(source)?;
+        note_inferred(&config, notes);
+        note_activation(
+            &mut config,
+            evidence.or_else(|| half_precision(source)),
+            notes,
+        );
+        config
+    };
+    if let Some(heads) = architecture::projection_head(source)? {
+        config.projection_head = heads;
+    }
+    for key in OPENAI_KEYS {
+        source.ignore(key);
+    }
+    let config = config.checked(source.place())?;
+    Ok(config)
+}
+
+/// Leaves out projection heads that have another depth than ours.
+fn drop_unusual_heads(
+    source: &mut WeightSource,
+    notes: &mut Vec<String>,
+) -> Result<(), WeightsError> {
+    let names = architecture::head_tensors(source);
+    if names.is_empty() || architecture::projection_head(source)?.is_some() {
+        return Ok(());
+    }
+    notes.push(format!(
+        "the projection heads ({} tensors) do not have one hidden layer and were left out",
+        names.len()
+    ));
+    for name in names {
+        source.ignore(&name);
+    }
+    Ok(())
+}
+
+/// Why a file's model must have QuickGELU, if it says so.
+///
+/// OpenAI's checkpoints carry three sizes as tensors. The ProtoCLIP reference builds every model with
+/// QuickGELU, whatever its configuration says (`quick_gelu = True` in `CLIP.__init__` of its
+/// `open_clip/model.py`); `logit_scale_proto` tells its checkpoints.
+fn quick_gelu_evidence(source: &WeightSource) -> Option<&'static str> {
+    if OPENAI_KEYS.iter().all(|key| source.entry(key).is_some()) {
+        Some("the file is one of OpenAI's checkpoints")
+    } else if source.entry("logit_scale_proto").is_some() {
+        Some("the file is a checkpoint of the ProtoCLIP reference, which always uses it")
+    } else {
+        None
+    }
+}
+
+/// OpenAI published half precision; others train and publish f32.
+fn half_precision(source: &WeightSource) -> Option<&'static str> {
+    let kernel = source.entry("visual.conv1.weight")?;
+    (kernel.number_type == super::weights::NumberType::F16)
+        .then_some("the weights are f16, as OpenAI's are")
+}
+
+fn note_activation(config: &mut ClipConfig, evidence: Option<&str>, notes: &mut Vec<String>) {
+    match evidence {
+        Some(reason) => {
+            config.quick_gelu = true;
+            notes.push(format!("QuickGELU: {reason}"));
+        }
+        None if config.quick_gelu => notes.push("QuickGELU, as given".into()),
+        None => notes.push("GELU: nothing says that the model has QuickGELU".into()),
+    }
+}
+
+fn note_inferred(config: &ClipConfig, notes: &mut Vec<String>) {
+    let (vision, text) = (&config.vision_cfg, &config.text_cfg);
+    let kind = match vision.layers {
+        super::ImageLayers::VisionTransformer(layers) => format!(
+            "a vision transformer of {layers} layers, width {}, patches of {} px",
+            vision.width,
+            vision.patch_size.unwrap_or_default()
+        ),
+        super::ImageLayers::ModifiedResNet(layers) => {
+            format!(
+                "a modified ResNet of {layers:?} blocks, width {}",
+                vision.width
+            )
+        }
+    };
+    notes.push(format!(
+        "the shapes tell {kind}, for {} px; a text tower of {} layers, width {}, {} tokens of {}; {} dimensions",
+        vision.image_size,
+        text.layers,
+        text.width,
+        text.context_length,
+        text.vocab_size,
+        config.embed_dim
+    ));
+    notes.push(format!(
+        "attention heads are not in the file: {} for images and {} for text, by the convention of 64 numbers per head; give the model if it has others",
+        config.vision_heads(),
+        text.heads
+    ));
+}
+
+/// The configuration in the weight file's folder.
+fn config_beside(file: &Path) -> Result<Option<(ClipConfig, PathBuf)>, ImportError> {
+    for name in CONFIGS {
+        let path = file.with_file_name(name);
+        let Ok(text) = fs::read_to_string(&path) else {
+            continue;
+        };
+        if let Some(config) = ClipConfig::from_open_clip_json(&text, &path.display().to_string())? {
+            return Ok(Some((config, path)));
+        }
+    }
+    Ok(None)
+}
+
+/// A tensor that the model does not have would be left out silently, and features would be wrong.
+fn leave_nothing(source: &WeightSource, filled: &transfer::Filled) -> Result<(), WeightsError> {
+    let left = source.names().find(|name| !filled.used.contains(*name));
+    match left {
+        None => Ok(()),
+        Some(name) => Err(WeightsError::Unexpected {
+            path: source.place().to_owned(),
+            tensor: name.to_owned(),
+            found: source.shape(name)?.to_vec(),
+        }),
+    }
+}
+
+/// Projection heads are there as a whole or not at all.
+fn whole_heads(source: &WeightSource, filled: &transfer::Filled) -> Result<(), WeightsError> {
+    let is_head = |name: &&String| name.contains("projection_head");
+    let missing = filled.kept.iter().find(is_head);
+    match missing.filter(|_| filled.used.iter().any(|name| is_head(&name))) {
+        None => Ok(()),
+        Some(name) => source.shape(name).map(|_| ()),
+    }
+}
+
+fn note_heads(filled: &transfer::Filled, seed: u64, notes: &mut Vec<String>) {
+    if filled
+        .kept
+        .iter()
+        .any(|name| name.contains("projection_head"))
+    {
+        notes.push(format!(
+            "the file has no projection heads; they start with values drawn from seed {seed}"
+        ));
+    }
+    if filled.kept.iter().any(|name| name == "logit_scale_proto") {
+        notes.push("the file has no logit_scale_proto; it starts at ln(1/0.07)".into());
+    }
+}
+
+fn note_ignored(source: &WeightSource, notes: &mut Vec<String>) {
+    if let [first, rest @ ..] = source.ignored() {
+        let more = match rest.len() {
+            0 => String::new(),
+            n => format!(" and {n} more"),
+        };
+        notes.push(format!("left out, as they are no weights: {first}{more}"));
+    }
+}
