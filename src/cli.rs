@@ -1,6 +1,8 @@
 //! Subcommands, one file each. Errors are printed here and nowhere else.
 
 mod doctor;
+mod export;
+mod import;
 mod serve;
 mod signals;
 mod train;
@@ -34,6 +36,8 @@ pub fn run(command: Command) -> ExitCode {
         Command::Serve(settings) => serve::serve(settings),
         Command::Train(settings) => train::train(settings),
         Command::Verify(settings) => verify::verify(settings),
+        Command::Import(settings) => import::import(settings),
+        Command::Export(settings) => export::export(settings),
         Command::Doctor(settings) => doctor::doctor(settings),
     };
     match result {

@@ -15,6 +15,9 @@ Examples:
   protoclip-studio serve                     start the studio and open the address it prints
   protoclip-studio train run.toml            train in this terminal; `serve` shows the run
   protoclip-studio verify golden             compare with golden values on a device
+  protoclip-studio import RN50.pt            a model of others, to start runs from
+  protoclip-studio export CHECKPOINT --out DIR
+                                             a model for OpenCLIP
   protoclip-studio doctor                    what this machine offers"
 )]
 pub struct Settings {
@@ -45,6 +48,10 @@ pub enum Command {
     Train(TrainSettings),
     /// Compare this program with golden values on a device, figure by figure
     Verify(VerifySettings),
+    /// Read a PyTorch checkpoint or OpenCLIP weights into a model that runs start from
+    Import(ImportSettings),
+    /// Write a checkpoint as a directory that OpenCLIP loads
+    Export(ExportSettings),
     /// Print what this machine offers: devices, instructions, threads, disk
     Doctor(DoctorSettings),
 }
@@ -112,6 +119,44 @@ pub struct VerifySettings {
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  protoclip-studio import ViT-B-32.pt --model ViT-B-32-quickgelu
+  protoclip-studio import epoch_32.pt --model my-model.json --name protoclip-rn50
+  protoclip-studio import open_clip_model.safetensors")]
+pub struct ImportSettings {
+    /// A PyTorch checkpoint (.pt, .pth, .bin), a safetensors file, or a directory with one
+    pub file: PathBuf,
+    /// Model name or OpenCLIP-style JSON file [default: the file's own, one beside it, or its shapes]
+    #[arg(long, value_name = "NAME|FILE")]
+    pub model: Option<String>,
+    /// What to call it below checkpoints/ in the data directory [default: the file's name]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Where runs are kept [default: protoclip-studio in the user's data directory]
+    #[arg(long, env = "PROTOCLIP_STUDIO_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  protoclip-studio export ~/data/runs/20261124-061530-protoclip-k3x9/checkpoints/00001740 --out my-clip")]
+pub struct ExportSettings {
+    /// A checkpoint of a run, an imported model's directory, or a weight file
+    pub checkpoint: PathBuf,
+    /// Directory to create
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Name on the model card [default: made of the checkpoint's path]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Keep the projection heads in the main weight file, which OpenCLIP then refuses to load
+    #[arg(long)]
+    pub with_heads: bool,
 }
 
 #[derive(Debug, Args)]

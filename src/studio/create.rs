@@ -8,6 +8,7 @@ use protoclip::config::{
     ValidRunConfig,
 };
 use protoclip::device::DeviceChoice;
+use protoclip::model::{ClipConfig, check_weights};
 
 use super::data_dir::DataDir;
 use super::data_sets::DataSets;
@@ -99,6 +100,7 @@ pub fn start_problems(config: &ValidRunConfig, data_sets: &DataSets) -> Result<(
     if let (TeacherKind::Npy, Some(path)) = (config.teacher.kind, &config.teacher.path) {
         errors.extend(absent(path, "teacher.path"));
     }
+    errors.extend(weight_problems(config));
     let device = DeviceChoice::parse(&config.device).and_then(DeviceChoice::open);
     if let Err(error) = device {
         errors.push(problem("device", error.to_string()));
@@ -110,6 +112,18 @@ pub fn start_problems(config: &ValidRunConfig, data_sets: &DataSets) -> Result<(
         Ok(())
     } else {
         Err(ConfigErrors { errors })
+    }
+}
+
+/// Whether the weights to start from fit the model; reads their names and shapes only.
+fn weight_problems(config: &ValidRunConfig) -> Option<FieldError> {
+    let path = config.weights.as_ref()?;
+    match ClipConfig::load(&config.model) {
+        Err(error) => Some(problem("model", error.to_string())),
+        Ok(model) => {
+            let wrong = check_weights(path, &model).err()?;
+            Some(problem("weights", wrong.to_string()))
+        }
     }
 }
 
@@ -170,10 +184,11 @@ mod tests {
         config.data.path = Some("/no/such/pairs.csv".into());
         config.teacher.kind = TeacherKind::Npy;
         config.teacher.path = Some("/no/such/features.npy".into());
+        config.weights = Some("/no/such/weights.pt".into());
         let config = config.validate().expect("valid by itself");
         let errors = start_problems(&config, &DataSets::default()).expect_err("absent");
         let fields: Vec<&str> = errors.errors.iter().map(|e| e.field.as_str()).collect();
-        assert_eq!(fields, ["data.path", "teacher.path"]);
+        assert_eq!(fields, ["data.path", "teacher.path", "weights"]);
         assert!(errors.errors[0].message.contains("/no/such/pairs.csv"));
     }
 

@@ -6,7 +6,8 @@ use super::lock_file::{Acquired, LockFile};
 use super::run_directory::RunDirectory;
 use super::{RunId, StudioError};
 
-/// Paths of a data directory: `runs/<id>/`, `trash/<id>/` and the lock of the server.
+/// Paths of a data directory: `runs/<id>/`, `trash/<id>/`, `checkpoints/<name>/` of imported models, and
+/// the lock of the server.
 #[derive(Debug, Clone)]
 pub struct DataDir {
     root: PathBuf,
@@ -61,6 +62,13 @@ impl DataDir {
         RunDirectory::at(self.runs().join(id.as_str()))
     }
 
+    /// The directory of an imported model; `None` for a name that is no plain file name.
+    pub fn imported_model(&self, name: &str) -> Option<PathBuf> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let fits = (1..=100).contains(&name.len()) && !name.starts_with('.');
+        (fits && name.chars().all(plain)).then(|| self.root.join("checkpoints").join(name))
+    }
+
     /// Ids of all directories that could be runs, oldest first.
     ///
     /// # Errors
@@ -108,6 +116,17 @@ mod tests {
             "{message}"
         );
         assert!(message.contains("http://127.0.0.1:7878"), "{message}");
+    }
+
+    #[test]
+    fn imported_models_have_plain_names() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let data_dir = DataDir::open(folder.path()).expect("opens");
+        let path = data_dir.imported_model("RN50-v1.2_x").expect("plain");
+        assert_eq!(path, folder.path().join("checkpoints/RN50-v1.2_x"));
+        for name in ["", ".", "..", ".hidden", "a/b", "a\\b", "a b", "ä"] {
+            assert_eq!(data_dir.imported_model(name), None, "{name:?}");
+        }
     }
 
     #[test]

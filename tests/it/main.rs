@@ -11,3 +11,4 @@ mod lifecycle;
 mod pages;
 mod program;
 mod support;
+mod weights;

@@ -27,6 +27,9 @@ pub struct RunConfig {
     pub name: String,
     /// A registered model name such as `vit-nano-32`, or a path to an OpenCLIP-style JSON file.
     pub model: String,
+    /// Weights to start from instead of fresh values: a checkpoint, the directory of an imported or
+    /// exported model, a safetensors file or a PyTorch checkpoint. They must be those of `model`.
+    pub weights: Option<PathBuf>,
     /// `auto`, `cpu`, `cuda:N` or `wgpu`.
     pub device: String,
     /// Seed of every random choice of the run.

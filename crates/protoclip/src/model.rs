@@ -15,8 +15,10 @@ mod bottleneck;
 mod clip;
 mod config;
 mod convolution;
+mod export;
 mod image_tower;
 mod import;
+mod imported_directory;
 mod layer_norm;
 mod modified_resnet;
 mod multi_head_attention;
@@ -37,8 +39,13 @@ pub use config::{
     ClipConfig, ImageLayers, ModelConfigError, ProjectionHeadConfig, TextConfig, VisionConfig,
 };
 pub use convolution::Convolution;
+pub use export::write_open_clip_weights;
 pub use image_tower::ImageTower;
-pub use import::{ImportError, ImportOptions, ImportedModel, import_weights, load_checkpoint};
+pub use import::{
+    ImportError, ImportOptions, ImportedModel, check_weights, import_weights, load_checkpoint,
+    start_from_weights,
+};
+pub use imported_directory::{ImportReport, import_into};
 pub use layer_norm::LayerNorm;
 pub use modified_resnet::ModifiedResNet;
 pub use multi_head_attention::MultiHeadAttention;

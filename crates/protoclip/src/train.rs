@@ -6,6 +6,7 @@ mod control;
 mod episode;
 mod evaluation;
 mod event;
+mod export;
 mod extract;
 #[cfg(test)]
 mod lifecycle_tests;
@@ -28,6 +29,7 @@ pub use control::{
 };
 pub use episode::{EpisodePrototypes, TranslatedPrototypes, snapshot_file, snapshot_steps};
 pub use event::{LogLevel, Observer, ObserverError, Phase, Tag, TrainEvent, tag};
+pub use export::{ExportError, ExportOptions, Exported, export_checkpoint};
 pub use extract::{EpisodeFeatures, Matrix, extract_features};
 pub use meter::ThroughputMeter;
 pub use optimizer::{RunOptimizer, clip_gradients};

@@ -89,6 +89,7 @@ impl Default for RunConfig {
             preset: Preset::ProtoclipTeacher,
             name: String::new(),
             model: "vit-nano-32".into(),
+            weights: None,
             device: "auto".into(),
             seed: 7,
             episodes: 60,

@@ -150,12 +150,18 @@ impl ClipConfig {
         Ok(config)
     }
 
-    /// A built-in model, or one described by a JSON file.
+    /// A built-in model, or one described by a JSON file, ours or OpenCLIP's, or by the one in the
+    /// directory of a model.
     ///
     /// # Errors
     /// An unknown name, an unreadable file, or the first field that is wrong and what it must be.
     pub fn load(name_or_path: &str) -> Result<Self, ModelConfigError> {
         let path = Path::new(name_or_path);
+        if path.is_dir()
+            && let Some(config) = super::import::directory_config(path)?
+        {
+            return Ok(config);
+        }
         if path.extension().is_none_or(|e| e != "json") && !path.is_file() {
             return Self::named(name_or_path);
         }
@@ -163,7 +169,10 @@ impl ClipConfig {
             path: name_or_path.to_owned(),
             source,
         })?;
-        Self::from_json(&text, name_or_path)
+        match Self::from_open_clip_json(&text, name_or_path)? {
+            Some(config) => Ok(config),
+            None => Self::from_json(&text, name_or_path),
+        }
     }
 
     /// Reads JSON that may be OpenCLIP's `open_clip_config.json`, which has the model under

@@ -86,27 +86,134 @@ pub fn import_weights(
     options: &ImportOptions,
     device: &Device,
 ) -> Result<ImportedModel, ImportError> {
+    let (mut source, file) = open(path)?;
+    let mut notes = Vec::new();
+    let config = choose_config(&mut source, &file, options, &mut notes)?;
+    let clip = config.init(options.seed, options.fidelity, device);
+    let clip = fill(clip, &config, &mut source, options.seed, &mut notes)?;
+    Ok(ImportedModel {
+        clip,
+        config,
+        file,
+        notes,
+    })
+}
+
+/// A run's fresh model with the values of `path`, which may be whatever [`load_checkpoint`] opens, and
+/// notes as in [`ImportedModel`]. `seed` is that of the fresh values, which the heads keep where the
+/// file has none.
+///
+/// # Errors
+/// As [`load_checkpoint`]; when the sizes are not those of the run's model; when the file is known to
+/// need another activation or other attention heads, which would give wrong features in silence.
+pub fn start_from_weights(
+    clip: Clip,
+    config: &ClipConfig,
+    path: &Path,
+    seed: u64,
+) -> Result<(Clip, Vec<String>), ImportError> {
+    let (mut source, mut notes) = open_for(path, config)?;
+    let clip = fill(clip, config, &mut source, seed, &mut notes)?;
+    Ok((clip, notes))
+}
+
+/// Makes the checks of [`start_from_weights`] that need no numbers: it reads names and shapes only.
+///
+/// # Errors
+/// As [`start_from_weights`].
+pub fn check_weights(path: &Path, config: &ClipConfig) -> Result<(), ImportError> {
+    open_for(path, config).map(|_| ())
+}
+
+fn open_for(path: &Path, config: &ClipConfig) -> Result<(WeightSource, Vec<String>), ImportError> {
+    let (mut source, file) = open(path)?;
+    let mut notes = Vec::new();
+    drop_unusual_heads(&mut source, &mut notes)?;
+    architecture::check(&source, config)?;
+    let known = known_config(&source, &file)?.map(|(known, _)| known);
+    let other = |message: String| ImportError::Place {
+        path: path.display().to_string(),
+        message,
+    };
+    if let Some(known) = &known
+        && let Some((setting, theirs, ours)) = silent_difference(known, config)
+    {
+        return Err(other(format!(
+            "these weights were trained with {setting} = {theirs}, the run's model has {ours}; set model to their configuration: \"{}\"",
+            beside_or(&file, path).display()
+        )));
+    }
+    if let (None, Some(reason), false) = (&known, quick_gelu_evidence(&source), config.quick_gelu) {
+        return Err(other(format!(
+            "these weights need QuickGELU ({reason}); choose a model whose name ends in -quickgelu, or a JSON file with \"quick_gelu\": true"
+        )));
+    }
+    for key in OPENAI_KEYS {
+        source.ignore(key);
+    }
+    Ok((source, notes))
+}
+
+/// A setting that leaves no trace in the shapes and differs, with both values.
+fn silent_difference(
+    theirs: &ClipConfig,
+    ours: &ClipConfig,
+) -> Option<(&'static str, String, String)> {
+    let settings = [
+        (
+            "quick_gelu",
+            usize::from(theirs.quick_gelu),
+            usize::from(ours.quick_gelu),
+        ),
+        (
+            "vision_cfg.head_width",
+            theirs.vision_cfg.head_width,
+            ours.vision_cfg.head_width,
+        ),
+        ("text_cfg.heads", theirs.text_cfg.heads, ours.text_cfg.heads),
+    ];
+    let differs = settings.into_iter().find(|(_, a, b)| a != b);
+    differs.map(|(name, a, b)| match name {
+        "quick_gelu" => (name, (a == 1).to_string(), (b == 1).to_string()),
+        _ => (name, a.to_string(), b.to_string()),
+    })
+}
+
+/// The path to name as `model`: a configuration beside the file, else what was given.
+fn beside_or(file: &Path, path: &Path) -> PathBuf {
+    let beside = CONFIGS.iter().map(|name| file.with_file_name(name));
+    beside
+        .into_iter()
+        .find(|p| config_at(p).is_ok_and(|found| found.is_some()))
+        .unwrap_or_else(|| path.to_owned())
+}
+
+/// Opens the weight file that `path` is or holds, an export's second file with it.
+fn open(path: &Path) -> Result<(WeightSource, PathBuf), ImportError> {
     let file = weight_file(path)?;
     let mut source = WeightSource::open(&file)?;
     let heads = file.with_file_name(HEADS);
     if path.is_dir() && heads.is_file() {
         source.add(&heads)?;
     }
-    let mut notes = Vec::new();
-    let config = choose_config(&mut source, &file, options, &mut notes)?;
-    architecture::check(&source, &config)?;
-    let clip = config.init(options.seed, options.fidelity, device);
-    let filled = transfer::fill(clip, &mut source)?;
-    leave_nothing(&source, &filled)?;
-    whole_heads(&source, &filled)?;
-    note_heads(&filled, options.seed, &mut notes);
-    note_ignored(&source, &mut notes);
-    Ok(ImportedModel {
-        clip: filled.clip,
-        config,
-        file,
-        notes,
-    })
+    Ok((source, file))
+}
+
+/// Puts all of a source into a model of a checked size.
+fn fill(
+    clip: Clip,
+    config: &ClipConfig,
+    source: &mut WeightSource,
+    seed: u64,
+    notes: &mut Vec<String>,
+) -> Result<Clip, ImportError> {
+    architecture::check(source, config)?;
+    let filled = transfer::fill(clip, source)?;
+    leave_nothing(source, &filled)?;
+    whole_heads(source, &filled)?;
+    note_heads(&filled, seed, notes);
+    note_ignored(source, notes);
+    Ok(filled.clip)
 }
 
 /// The weight file that `path` is or holds.
@@ -154,14 +261,8 @@ fn choose_config(
         let named = !Path::new(model).is_file();
         note_activation(&mut config, named.then_some(evidence).flatten(), notes);
         config
-    } else if let Some(json) = source.config() {
-        notes.push("the configuration was read from the file".into());
-        ClipConfig::from_json(json, source.place())?
-    } else if let Some((config, beside)) = config_beside(file)? {
-        notes.push(format!(
-            "the configuration was read from {}",
-            beside.display()
-        ));
+    } else if let Some((config, place)) = known_config(source, file)? {
+        notes.push(format!("the configuration was read from {place}"));
         config
     } else {
         let mut config = architecture::infer(source)?;
@@ -266,15 +367,37 @@ fn note_inferred(config: &ClipConfig, notes: &mut Vec<String>) {
     ));
 }
 
-/// The configuration in the weight file's folder.
-fn config_beside(file: &Path) -> Result<Option<(ClipConfig, PathBuf)>, ImportError> {
+/// The configuration in the file, or in its folder, and where it was.
+fn known_config(
+    source: &WeightSource,
+    file: &Path,
+) -> Result<Option<(ClipConfig, String)>, ImportError> {
+    if let Some(json) = source.config() {
+        let config = ClipConfig::from_json(json, source.place())?;
+        return Ok(Some((config, "the file".into())));
+    }
     for name in CONFIGS {
         let path = file.with_file_name(name);
-        let Ok(text) = fs::read_to_string(&path) else {
-            continue;
-        };
-        if let Some(config) = ClipConfig::from_open_clip_json(&text, &path.display().to_string())? {
-            return Ok(Some((config, path)));
+        if let Some(config) = config_at(&path)? {
+            return Ok(Some((config, path.display().to_string())));
+        }
+    }
+    Ok(None)
+}
+
+/// `None` when there is no such file or it describes something else, such as a run.
+fn config_at(path: &Path) -> Result<Option<ClipConfig>, ModelConfigError> {
+    match fs::read_to_string(path) {
+        Ok(text) => ClipConfig::from_open_clip_json(&text, &path.display().to_string()),
+        Err(_) => Ok(None),
+    }
+}
+
+/// The configuration in a directory that holds a model; what `model` means where it names one.
+pub(super) fn directory_config(directory: &Path) -> Result<Option<ClipConfig>, ModelConfigError> {
+    for name in CONFIGS {
+        if let Some(config) = config_at(&directory.join(name))? {
+            return Ok(Some(config));
         }
     }
     Ok(None)

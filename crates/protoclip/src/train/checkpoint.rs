@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::TrainError;
 
 /// Name of the file that lists and hashes the others.
-const MANIFEST: &str = "MANIFEST.json";
+pub(super) const MANIFEST: &str = "MANIFEST.json";
 /// A checkpoint directory holding a file of this name is never pruned.
 pub const PINNED: &str = "PINNED";
 const FOLDER: &str = "checkpoints";

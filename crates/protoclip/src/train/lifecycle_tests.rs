@@ -334,3 +334,48 @@ fn only_the_reference_clusters_augmented_pictures() {
         first_inertia(reference, none)
     );
 }
+
+#[test]
+fn a_run_starts_from_the_weights_of_another_and_refuses_those_of_another_model() {
+    let folders = [(); 3].map(|()| tempfile::tempdir().expect("folder"));
+    let [origin, start, refused] = folders.each_ref().map(tempfile::TempDir::path);
+    let train = |config: &ValidRunConfig, folder: &Path| {
+        let control = Control::new(config, None);
+        let job = job(config, folder, false);
+        run(job, &mut Recorder::default(), &control)
+    };
+    train(&config(|c| c.episodes = 1), origin).expect("finishes");
+    let weights = latest_checkpoint(origin).expect("a checkpoint").path;
+    // Steps too small to move anything, so that the values of the start are those of the end.
+    let follower = config(|c| {
+        c.episodes = 1;
+        c.seed = 99;
+        c.weights = Some(weights.clone());
+        c.optimizer.learning_rate = 1e-30;
+    });
+    train(&follower, start).expect("finishes");
+    let tensor = |folder: &Path, name: &str| -> Vec<u8> {
+        let path = latest_checkpoint(folder).expect("a checkpoint").path;
+        let bytes = std::fs::read(path.join("model.safetensors")).expect("reads");
+        let file = SafeTensors::deserialize(&bytes).expect("safetensors");
+        file.tensor(name).expect(name).data().to_vec()
+    };
+    for name in [
+        "visual.proj",
+        "text_projection",
+        "text_projection_head.3.weight",
+    ] {
+        assert!(tensor(start, name) == tensor(origin, name), "{name}");
+    }
+    let other = config(|c| {
+        c.model = "vit-tiny-64".into();
+        c.weights = Some(weights.clone());
+    });
+    let message = train(&other, refused)
+        .expect_err("another model")
+        .to_string();
+    assert!(
+        message.contains("visual.conv1.weight") && message.contains("[192, 3, 8, 8]"),
+        "{message}"
+    );
+}

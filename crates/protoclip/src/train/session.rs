@@ -18,7 +18,7 @@ use super::{
 use crate::config::{ConfigErrors, ValidRunConfig};
 use crate::data::{Batcher, BatcherConfig, EpisodeSampler, PairSource};
 use crate::device::DeviceChoice;
-use crate::model::{Clip, ClipConfig, weights};
+use crate::model::{Clip, ClipConfig, ModelConfigError, start_from_weights, weights};
 use crate::prototypes::{TeacherFeatures, teacher_features};
 use crate::tokenizer::Tokenizer;
 
@@ -109,12 +109,16 @@ impl<'a> Session<'a> {
         config.check_data(facts)?;
         let chosen = DeviceChoice::parse(&config.device)?.open()?;
         let device = chosen.device.clone();
-        let model_config = ClipConfig::load(&config.model)?;
+        let model_config = model_config(&config.model, resume.as_ref())?;
         let plan = Plan::of(&config, config.samples_per_episode(facts));
         let Some(teacher) = open_teacher(&config, &*data, observer, control)? else {
             return Ok(Err(stop_reason(control).unwrap_or(StopReason::User)));
         };
         let model = model_config.init(config.seed, config.fidelity, &device.clone().autodiff());
+        let (model, notes) = match (&config.weights, &resume) {
+            (Some(path), None) => start_from_weights(model, &model_config, path, config.seed)?,
+            _ => (model, Vec::new()),
+        };
         let batcher = Batcher::new(
             Arc::clone(&data),
             Arc::new(Tokenizer::new()),
@@ -149,6 +153,9 @@ impl<'a> Session<'a> {
         }
         session.clear_later_snapshots();
         session.announce(chosen.name)?;
+        for note in notes {
+            session.log(LogLevel::Info, format!("weights: {note}"))?;
+        }
         Ok(Ok(session))
     }
 
@@ -373,6 +380,18 @@ impl<'a> PhaseProgress<'a> {
             }
         }
         stop_reason(self.control).is_none()
+    }
+}
+
+/// A checkpoint's own configuration, since the file or directory that `model` names may be gone.
+fn model_config(
+    model: &str,
+    resume: Option<&CheckpointInfo>,
+) -> Result<ClipConfig, ModelConfigError> {
+    let saved = resume.map(|checkpoint| checkpoint.path.join(MODEL_CONFIG));
+    match saved.filter(|path| path.is_file()) {
+        Some(path) => ClipConfig::load(&path.to_string_lossy()),
+        None => ClipConfig::load(model),
     }
 }
 

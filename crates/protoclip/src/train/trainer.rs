@@ -46,6 +46,8 @@ pub enum TrainError {
     #[error(transparent)]
     Weights(#[from] crate::model::weights::WeightsError),
     #[error(transparent)]
+    Import(#[from] crate::model::ImportError),
+    #[error(transparent)]
     File(#[from] crate::tensor_file::TensorFileError),
     #[error(transparent)]
     Observer(#[from] super::ObserverError),

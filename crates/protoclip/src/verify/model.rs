@@ -14,7 +14,11 @@ use crate::model::{Clip, ClipConfig, l2_normalize, weights};
 const TOLERANCE: f64 = 1e-4;
 
 /// What a weight file of a model may be called after the model's name.
-const WEIGHT_FILES: [&str; 1] = ["_open_clip.safetensors"];
+const WEIGHT_FILES: [&str; 3] = [
+    "_open_clip.safetensors",
+    "_checkpoint.pt",
+    "_checkpoint_ddp.pt",
+];
 
 pub(super) fn check(
     path: &Path,

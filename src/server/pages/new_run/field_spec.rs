@@ -72,7 +72,8 @@ const TARGETS: Kind = Kind::Choice(&[("soft", "soft"), ("hard", "hard")]);
 pub(in crate::server::pages) const GROUPS: [GroupSpec; 7] = [
     GroupSpec { key: "run", title: "Run", text: "", open: true, fields: &[
         optional(field("name", "Name", Kind::Text, "Shown in lists; may be changed later.", ""), "from preset and data"),
-        field("model", "Model", Kind::Text, "A named model, or the path of an OpenCLIP-style JSON file.", "RN50"),
+        field("model", "Model", Kind::Text, "A named model, or the path of an OpenCLIP-style JSON file or of an imported model.", "RN50"),
+        optional(field("weights", "Start from", Kind::Text, "Weights to start from: path of a checkpoint, an imported model or a weight file of this model.", ""), "fresh values"),
         field("episodes", "Episodes", Kind::Number, "Each one samples, extracts, clusters and trains one pass.", ""),
         field("batch_size", "Batch size", Kind::Number, "Pairs per optimizer step.", "512"),
         field("prototypes.count", "Prototypes K", Kind::Number, "Clusters of each space.", "20000"),

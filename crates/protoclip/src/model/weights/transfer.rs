@@ -10,10 +10,10 @@ use crate::model::Clip;
 use crate::model::parameter_name::{FileLayout, NamePath};
 
 /// Shape and values of a tensor on its way to a file.
-pub(super) type PlainTensor = (Vec<usize>, Vec<f32>);
+pub(in crate::model) type PlainTensor = (Vec<usize>, Vec<f32>);
 
 /// Copies every parameter and running statistic out of a model, in file layout.
-pub(super) fn tensors_of(clip: &Clip) -> BTreeMap<String, PlainTensor> {
+pub(in crate::model) fn tensors_of(clip: &Clip) -> BTreeMap<String, PlainTensor> {
     let mut collector = Collector::default();
     clip.visit(&mut collector);
     collector.tensors

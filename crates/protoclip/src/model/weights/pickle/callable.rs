@@ -20,13 +20,17 @@ pub(in crate::model::weights) enum Callable {
     Inert(String),
 }
 
-/// Modules and names whose results are of no interest and never looked into.
-const INERT: [(&str, &str); 9] = [
+/// Modules and names whose results are of no interest and never looked into. Protocol 2 calls Python's
+/// own module `__builtin__`.
+const INERT: [(&str, &str); 12] = [
     ("_codecs", "encode"),
     ("collections", "defaultdict"),
     ("builtins", "dict"),
     ("builtins", "set"),
     ("builtins", "complex"),
+    ("__builtin__", "dict"),
+    ("__builtin__", "set"),
+    ("__builtin__", "complex"),
     ("numpy", "dtype"),
     ("numpy.core.multiarray", "scalar"),
     ("numpy._core.multiarray", "scalar"),

@@ -1,3 +1,7 @@
+use std::io::Read;
+
+use proptest::prelude::*;
+
 use super::*;
 
 fn run(pickle: &[u8]) -> Result<Node, String> {
@@ -136,4 +140,52 @@ fn views_stay_within_their_storage() {
     }
     let message = tensor(0, [100, 100], [0, 0]).expect_err("repeats");
     assert!(message.contains(".contiguous()"), "{message}");
+}
+
+/// The pickle of a training checkpoint.
+fn real_pickle() -> Vec<u8> {
+    let file = std::fs::File::open(crate::golden::fixture("vit_checkpoint.pt")).expect("fixture");
+    let mut archive = zip::ZipArchive::new(file).expect("zip");
+    let mut entry = archive
+        .by_name("vit_checkpoint/data.pkl")
+        .expect("data.pkl");
+    let mut bytes = Vec::new();
+    entry.read_to_end(&mut bytes).expect("reads");
+    bytes
+}
+
+#[test]
+fn a_changed_pickle_is_an_error_or_data_of_its_size() {
+    let pickle = real_pickle();
+    let change = (any::<prop::sample::Index>(), any::<u8>(), 0..4u8);
+    let changes = prop::collection::vec(change, 1..6);
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
+        cases: 10_000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    });
+    let read_again = std::cell::Cell::new(0);
+    let outcome = runner.run(&changes, |changes| {
+        let mut bytes = pickle.clone();
+        for (at, byte, kind) in changes {
+            let at = at.index(bytes.len());
+            match kind {
+                0 => bytes.insert(at, byte),
+                1 => drop(bytes.remove(at)),
+                _ => bytes[at] = byte,
+            }
+        }
+        if let Ok((heap, _)) = read(&bytes) {
+            read_again.set(read_again.get() + 1);
+            prop_assert!(heap.len() <= bytes.len());
+            for id in 0..heap.len() {
+                if let Node::Tensor(tensor) = heap.get(id) {
+                    prop_assert!(tensor.shape.iter().product::<usize>() <= tensor.storage.count);
+                }
+            }
+        }
+        Ok(())
+    });
+    outcome.expect("never panics");
+    assert!(read_again.get() > 100, "some changes must leave a pickle");
 }
