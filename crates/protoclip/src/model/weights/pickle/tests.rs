@@ -1,3 +1,5 @@
+//! The interpreter on pickles made by hand, hostile ones among them, and on changed real ones.
+
 use std::io::Read;
 
 use proptest::prelude::*;
