@@ -33,7 +33,18 @@ const LIBRARY_MAY_IMPORT: [(&str, &[&str]); 11] = [
     ("data", &["config", "tokenizer"]),
     ("prototypes", &["config", "data", "kernels", "tensor_file"]),
     ("analysis", &["kernels", "prototypes"]),
-    ("eval", &["analysis", "kernels", "prototypes"]),
+    (
+        "eval",
+        &[
+            "analysis",
+            "config",
+            "data",
+            "kernels",
+            "model",
+            "prototypes",
+            "tokenizer",
+        ],
+    ),
 ];
 
 /// (part of the application, modules and crates that it never names).

@@ -5,6 +5,7 @@
 //! the only form that the trainer accepts. Nothing here touches a file or a device.
 
 mod error;
+mod holdout;
 mod merge;
 mod preset;
 mod validate;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use error::{ConfigErrors, FieldError};
+pub use holdout::{Holdout, HoldoutError};
 pub use preset::Preset;
 pub use validate::{DataFacts, ValidRunConfig};
 
@@ -59,7 +61,7 @@ pub struct RunConfig {
 #[serde(default, deny_unknown_fields)]
 pub struct DataConfig {
     pub source: DataSource,
-    /// File of the data set; required for every source but `builtin`.
+    /// File or folder of the data set; required for every source but `builtin`.
     pub path: Option<PathBuf>,
     /// Field separator of a CSV/TSV file; absent means tab for `.tsv`, comma otherwise.
     pub separator: Option<char>,
@@ -71,6 +73,8 @@ pub struct DataConfig {
     pub label_columns: Vec<String>,
     /// Abort when more than this share of rows is unusable, in [0, 1].
     pub max_broken_share: f64,
+    /// Pairs kept from training, as `sha1:10` or `column:split=test`; absent means none.
+    pub holdout: Option<Holdout>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +84,8 @@ pub enum DataSource {
     Builtin,
     /// A CSV or TSV file with image paths and captions.
     Csv,
+    /// A folder with one folder of pictures per class; the caption is the class name.
+    Folder,
 }
 
 /// Prototype construction, section "Episode" of the method.
@@ -179,8 +185,22 @@ pub struct CheckpointConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvaluationConfig {
-    /// Grouping and retrieval every so many episodes; 0 turns them off.
+    /// Evaluate every so many episodes; 0 turns it off.
     pub every_episodes: usize,
+    /// Which pairs are evaluated.
+    pub on: EvaluatedPairs,
+    /// Also fit a linear probe, which takes longer than the rest.
+    pub linear_probe: bool,
+}
+
+/// The pairs that an evaluation during training looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EvaluatedPairs {
+    /// Those of the episode, whose features are at hand.
+    Episode,
+    /// Those that `data.holdout` keeps from training.
+    Holdout,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

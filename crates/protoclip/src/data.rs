@@ -11,9 +11,11 @@ mod colour;
 mod csv;
 mod decode;
 mod draw;
+mod folder;
 mod sampler;
 #[cfg(test)]
 pub(crate) mod scripted;
+mod split;
 mod transform;
 
 use std::fmt;
@@ -28,7 +30,9 @@ pub use builtin::BuiltinSource;
 pub use csv::CsvSource;
 pub use decode::{LARGEST_DECODE, LARGEST_SIDE, decode_picture};
 pub(crate) use draw::{Purpose, generator};
+pub use folder::FolderSource;
 pub use sampler::EpisodeSampler;
+pub use split::{held_out, training_part};
 pub use transform::{MEAN, STD, Transform};
 
 /// Index of a usable pair in its source, stable while the source's fingerprint is.
@@ -82,6 +86,25 @@ pub trait PairSource: Send + Sync + fmt::Debug {
     fn record_number(&self, sample: SampleId) -> u64 {
         u64::from(sample)
     }
+
+    /// What names the pair in a split by hash: for a file, its name without folder and extension.
+    ///
+    /// # Errors
+    /// When the row can no longer be read.
+    fn key(&self, sample: SampleId) -> Result<String, DataError> {
+        Ok(self.record_number(sample).to_string())
+    }
+
+    /// For each pair, a number that it shares with the other captions of the same picture. `None`
+    /// when every pair has a picture of its own.
+    fn picture_groups(&self) -> Option<&[u32]> {
+        None
+    }
+
+    /// The pairs that this training part leaves out; `None` when it is a whole data set.
+    fn held_out(&self) -> Option<Arc<dyn PairSource>> {
+        None
+    }
 }
 
 /// A column of class labels.
@@ -91,6 +114,11 @@ pub struct LabelColumn {
     pub classes: Vec<String>,
     /// Index into `classes` for every pair.
     pub of_sample: Arc<[u32]>,
+}
+
+impl LabelColumn {
+    /// Class of the pairs whose label is empty.
+    pub const UNLABELLED: &str = "(none)";
 }
 
 /// Rows that were skipped, counted by reason, the first ones listed.
@@ -207,11 +235,27 @@ impl DataError {
 /// Progress of opening a source; return `false` to cancel.
 pub type OpenProgress<'a> = &'a (dyn Fn(u64, u64) -> bool + Sync);
 
-/// Opens the data set that a configuration names.
+/// Opens the data set that a configuration names; where it holds pairs out, its training part.
 ///
 /// # Errors
-/// When the file is absent, has no usable row, or too large a share of broken ones.
+/// When the file is absent, has no usable row, or too large a share of broken ones, or the pairs to
+/// hold out cannot be found.
 pub fn open(
+    config: &DataConfig,
+    progress: OpenProgress<'_>,
+) -> Result<Arc<dyn PairSource>, DataError> {
+    let whole = open_whole(config, progress)?;
+    match &config.holdout {
+        None => Ok(whole),
+        Some(holdout) => training_part(whole, holdout),
+    }
+}
+
+/// Opens all pairs of a data set, whatever is held out.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_whole(
     config: &DataConfig,
     progress: OpenProgress<'_>,
 ) -> Result<Arc<dyn PairSource>, DataError> {
@@ -226,5 +270,6 @@ pub fn open(
             }
         }
         DataSource::Csv => Ok(Arc::new(CsvSource::open(config, progress)?)),
+        DataSource::Folder => Ok(Arc::new(FolderSource::open(config, progress)?)),
     }
 }

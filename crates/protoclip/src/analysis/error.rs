@@ -28,6 +28,8 @@ pub enum AnalysisError {
     Components { count: usize, most: usize },
     #[error("the covariance matrix has no eigenvectors: {0}")]
     Eigen(String),
+    #[error("label {label} is not below the number of classes, {classes}")]
+    Label { label: u32, classes: usize },
 }
 
 /// Checks that `rows` holds at least one row of `dim` finite numbers; the number of rows.

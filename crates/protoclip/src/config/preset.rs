@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Augmentation, CheckpointConfig, DataConfig, DataSource, EvaluationConfig, Fidelity, LossConfig,
-    OptimizerConfig, PrototypeConfig, RunConfig, ScheduleConfig, TargetKind, TeacherConfig,
-    TeacherKind,
+    Augmentation, CheckpointConfig, DataConfig, DataSource, EvaluatedPairs, EvaluationConfig,
+    Fidelity, LossConfig, OptimizerConfig, PrototypeConfig, RunConfig, ScheduleConfig, TargetKind,
+    TeacherConfig, TeacherKind,
 };
 
 /// A named starting point, from plain CLIP to the full method.
@@ -119,6 +119,7 @@ impl Default for DataConfig {
             caption_column: "title".into(),
             label_columns: Vec::new(),
             max_broken_share: 0.5,
+            holdout: None,
         }
     }
 }
@@ -192,6 +193,10 @@ impl Default for CheckpointConfig {
 
 impl Default for EvaluationConfig {
     fn default() -> Self {
-        Self { every_episodes: 1 }
+        Self {
+            every_episodes: 1,
+            on: EvaluatedPairs::Episode,
+            linear_probe: false,
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use super::{ConfigErrors, DataSource, FieldError, RunConfig, TeacherKind};
+use super::{ConfigErrors, DataSource, EvaluatedPairs, FieldError, RunConfig, TeacherKind};
 
 /// A configuration that passed every check that needs no data. The trainer takes only this.
 #[derive(Debug, Clone, PartialEq)]
@@ -226,7 +226,12 @@ fn sources(config: &RunConfig, check: &mut Checks) {
     let data = &config.data;
     let builtin = data.source == DataSource::Builtin;
     check.that(builtin || data.path.is_some(), "data.path", || {
-        "give the path of the CSV or TSV file".into()
+        match data.source {
+            DataSource::Folder => {
+                "give the folder that has one folder of pictures per class".into()
+            }
+            _ => "give the path of the CSV or TSV file".into(),
+        }
     });
     check.that(!builtin || data.path.is_none(), "data.path", || {
         "the built-in data has no path; leave it out or set data.source to csv".into()
@@ -242,6 +247,10 @@ fn sources(config: &RunConfig, check: &mut Checks) {
         "data.max_broken_share",
         || format!("must lie in [0, 1], got {}", data.max_broken_share),
     );
+    let on_holdout = config.evaluation.on == EvaluatedPairs::Holdout;
+    check.that(!on_holdout || data.holdout.is_some(), "evaluation.on", || {
+        "holdout evaluates held-out pairs, but none are held out; set data.holdout, for example to sha1:10, or evaluation.on to episode".into()
+    });
     let npy = config.teacher.kind == TeacherKind::Npy;
     check.that(
         !npy || config.teacher.path.is_some(),
@@ -305,6 +314,14 @@ mod tests {
         );
         assert_eq!(fields(|c| c.optimizer.beta2 = 1.0), ["optimizer.beta2"]);
         assert_eq!(fields(|c| c.data.source = DataSource::Csv), ["data.path"]);
+        assert_eq!(
+            fields(|c| c.data.source = DataSource::Folder),
+            ["data.path"]
+        );
+        assert_eq!(
+            fields(|c| c.evaluation.on = EvaluatedPairs::Holdout),
+            ["evaluation.on"]
+        );
         assert_eq!(fields(|c| c.device = "tpu".into()), ["device"]);
         assert_eq!(
             fields(|c| c.episodes = 0),

@@ -197,6 +197,16 @@ impl PairSource for CsvSource {
     fn record_number(&self, sample: SampleId) -> u64 {
         self.index.record_number(sample)
     }
+
+    fn key(&self, sample: SampleId) -> Result<String, DataError> {
+        let path = self.image_path(sample)?;
+        let stem = path.file_stem().unwrap_or(path.as_os_str());
+        Ok(stem.to_string_lossy().into_owned())
+    }
+
+    fn picture_groups(&self) -> Option<&[u32]> {
+        self.index.pictures()
+    }
 }
 
 fn separator(config: &DataConfig, path: &Path) -> u8 {

@@ -19,6 +19,8 @@ pub(crate) enum Purpose {
     Augment,
     /// Choice of the captions that the built-in teacher is fitted on.
     Teacher,
+    /// Choice of the rows that a quadratic measure looks at.
+    Evaluation,
 }
 
 /// The generator for `(seed, purpose, a, b)`.

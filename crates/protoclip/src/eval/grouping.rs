@@ -1,5 +1,7 @@
 //! Do clusters of image features follow the labels? The paper's grouping evaluation.
 
+use serde::{Deserialize, Serialize};
+
 use super::EvalProgress;
 use crate::analysis::error::{checked_aligned, checked_rows};
 use crate::analysis::{AnalysisError, adjusted_mutual_information, adjusted_rand_index};
@@ -10,7 +12,7 @@ const ITERATIONS: usize = 20;
 const RESTARTS: usize = 3;
 
 /// Agreement of clusters with labels, each × 100.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct GroupingScores {
     /// Adjusted Rand index × 100.
     pub ari: f64,

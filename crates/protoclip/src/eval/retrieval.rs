@@ -1,11 +1,10 @@
 //! Retrieval among pairs: recall at 1, 5 and 10, both ways, with any number of captions per image.
 
-mod best_matches;
-
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
-use self::best_matches::{BestMatches, MOST};
 use super::EvalProgress;
+use super::best_matches::{BestMatches, MOST};
 use crate::analysis::AnalysisError;
 use crate::analysis::error::{checked_aligned, checked_rows};
 use crate::kernels::distance::{Panels, Queries, for_each_tile};
@@ -17,7 +16,7 @@ const BLOCK: usize = 96;
 const WAVE_WORK: usize = 400_000_000;
 
 /// Percent of the queries with a true match among the best 1, 5 and 10 candidates.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct RecallAt {
     pub at_1: f64,
     pub at_5: f64,
@@ -25,7 +24,7 @@ pub struct RecallAt {
 }
 
 /// Recall in both directions, in percent.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct RetrievalScores {
     /// An image counts as found when ANY of its captions is among the best; images without a caption
     /// are no queries.

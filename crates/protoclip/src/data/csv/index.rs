@@ -19,8 +19,6 @@ use crate::data::{DataError, LabelColumn, OpenProgress, SampleId, SkipReason, Sk
 
 /// Rows checked together.
 const CHUNK: usize = 1024;
-/// Class of rows whose label is empty.
-const NO_LABEL: &str = "(none)";
 
 /// Where the usable rows are and what they are labelled.
 #[derive(Debug, Default)]
@@ -29,6 +27,8 @@ pub(super) struct Index {
     records: Vec<u32>,
     lines: Vec<u32>,
     labels: Vec<LabelColumn>,
+    /// Numbers of the rows' pictures, when some rows share one.
+    pictures: Option<Vec<u32>>,
     fingerprint: String,
 }
 
@@ -62,6 +62,11 @@ impl Index {
 
     pub(super) fn labels(&self) -> &[LabelColumn] {
         &self.labels
+    }
+
+    /// For each sample the number of its picture; `None` when all are different.
+    pub(super) fn pictures(&self) -> Option<&[u32]> {
+        self.pictures.as_deref()
     }
 
     pub(super) fn fingerprint(&self) -> &str {
@@ -136,7 +141,32 @@ struct Builder<'a> {
     records: Vec<u32>,
     lines: Vec<u32>,
     classes: Vec<Classes>,
+    pictures: Pictures,
     report: SkipReport,
+}
+
+/// Which rows share a picture: rows with the same path, which are several captions of it.
+#[derive(Default)]
+struct Pictures {
+    /// Number of each picture by the hash of its path.
+    number_of: FxHashMap<[u8; 16], u32>,
+    of_sample: Vec<u32>,
+}
+
+impl Pictures {
+    fn add(&mut self, path: &Path) {
+        let hash = blake3::hash(path.as_os_str().as_encoded_bytes());
+        let mut key = [0; 16];
+        key.copy_from_slice(&hash.as_bytes()[..16]);
+        let next = self.number_of.len() as u32;
+        self.of_sample
+            .push(*self.number_of.entry(key).or_insert(next));
+    }
+
+    /// Nothing when every row has a picture of its own.
+    fn shared(self) -> Option<Vec<u32>> {
+        (self.number_of.len() < self.of_sample.len()).then_some(self.of_sample)
+    }
 }
 
 /// The classes of a label column while it is read.
@@ -151,7 +181,7 @@ impl Classes {
     fn index(&mut self, bytes: &[u8]) -> u32 {
         let text = String::from_utf8_lossy(bytes);
         let name = match text.trim() {
-            "" => NO_LABEL,
+            "" => LabelColumn::UNLABELLED,
             name => name,
         };
         if let Some(&index) = self.index_of.get(name) {
@@ -175,6 +205,7 @@ impl<'a> Builder<'a> {
             offsets: Vec::new(),
             records: Vec::new(),
             lines: Vec::new(),
+            pictures: Pictures::default(),
             report: SkipReport::default(),
         }
     }
@@ -250,7 +281,8 @@ impl<'a> Builder<'a> {
         });
         for row in self.chunk.drain(..) {
             match row.picture {
-                Ok(_) => {
+                Ok(path) => {
+                    self.pictures.add(&path);
                     self.offsets.push(row.offset);
                     self.records.push(row.number);
                     self.lines.push(u32::try_from(row.line).unwrap_or(u32::MAX));
@@ -288,6 +320,7 @@ impl<'a> Builder<'a> {
             records: self.records,
             lines: self.lines,
             labels,
+            pictures: self.pictures.shared(),
             fingerprint: hash.finalize().to_hex().to_string(),
         };
         (self.columns, index, self.report)

@@ -114,6 +114,20 @@ fn columns_separator_and_labels_follow_the_configuration() {
 }
 
 #[test]
+fn rows_with_one_path_are_several_captions_of_a_picture() {
+    let folder = Folder::new(
+        2,
+        "pairs.csv",
+        b"filepath,title\n0.png,first\n1.png,other\n./0.png,spelled otherwise\n0.png,second\n",
+    );
+    let source = folder.opened();
+    assert_eq!(source.picture_groups(), Some(&[0, 1, 2, 0][..]));
+    assert_eq!(source.key(3).expect("readable"), "0");
+    let folder = Folder::new(2, "pairs.csv", b"filepath,title\n0.png,a\n1.png,b\n");
+    assert_eq!(folder.opened().picture_groups(), None);
+}
+
+#[test]
 fn tsv_files_are_split_at_tabs() {
     let folder = Folder::new(1, "pairs.TSV", b"filepath\ttitle\n0.png\ta, b\n");
     assert_eq!(folder.opened().caption(0).expect("caption"), "a, b");
