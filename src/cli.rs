@@ -1,6 +1,7 @@
 //! Subcommands, one file each. Errors are printed here and nowhere else.
 
 mod doctor;
+mod evaluate;
 mod export;
 mod import;
 mod serve;
@@ -38,6 +39,7 @@ pub fn run(command: Command) -> ExitCode {
         Command::Verify(settings) => verify::verify(settings),
         Command::Import(settings) => import::import(settings),
         Command::Export(settings) => export::export(settings),
+        Command::Evaluate(settings) => evaluate::evaluate(&settings),
         Command::Doctor(settings) => doctor::doctor(settings),
     };
     match result {

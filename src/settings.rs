@@ -1,9 +1,13 @@
 //! What the user asked for: flags over environment over defaults, parsed once.
 
+mod evaluate;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use evaluate::{EvaluateSettings, SourceKind};
 
 /// Interactive studio for prototypical contrastive language-image pretraining.
 #[derive(Debug, Parser)]
@@ -18,6 +22,7 @@ Examples:
   protoclip-studio import RN50.pt            a model of others, to start runs from
   protoclip-studio export CHECKPOINT --out DIR
                                              a model for OpenCLIP
+  protoclip-studio evaluate RUN_ID           measure the latest checkpoint of a run
   protoclip-studio doctor                    what this machine offers"
 )]
 pub struct Settings {
@@ -52,6 +57,8 @@ pub enum Command {
     Import(ImportSettings),
     /// Write a checkpoint as a directory that OpenCLIP loads
     Export(ExportSettings),
+    /// Measure a checkpoint: zero-shot, retrieval, grouping, linear probe
+    Evaluate(Box<EvaluateSettings>),
     /// Print what this machine offers: devices, instructions, threads, disk
     Doctor(DoctorSettings),
 }

@@ -43,7 +43,8 @@ pub struct RunDirectory {
 }
 
 impl RunDirectory {
-    pub(crate) fn at(path: PathBuf) -> Self {
+    /// The run that lies in a directory, wherever that is.
+    pub fn at(path: PathBuf) -> Self {
         Self { path }
     }
 

@@ -15,6 +15,8 @@ mod report;
 mod retrieval;
 mod zero_shot;
 
+pub(crate) use columns::{Labelled, classify, separation};
+pub(crate) use evaluate::space_scores;
 pub use evaluate::{
     EvaluateError, EvaluationOptions, EvaluationPhase, EvaluationProgress, RETRIEVAL_LIMIT,
     SELF_SIMILARITY_LIMIT, evaluate,

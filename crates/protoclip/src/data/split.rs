@@ -287,7 +287,7 @@ mod tests {
     #[test]
     fn a_column_splits_and_is_no_label_any_more() {
         let whole: Arc<dyn PairSource> = Arc::new(BuiltinSource::new());
-        let train = training_part(Arc::clone(&whole), &rule("column:group=Flags")).expect("splits");
+        let train = training_part(Arc::clone(&whole), &rule("column:group=flags")).expect("splits");
         let names: Vec<&str> = train.labels().iter().map(|c| c.name.as_str()).collect();
         assert_eq!(names, ["subgroup"]);
         let test = train.held_out().expect("has the other side");
@@ -298,6 +298,6 @@ mod tests {
                 .to_string()
         };
         assert!(error("column:split=test").contains("\"subgroup\""));
-        assert!(error("column:group=Flag").contains("\"Flags\""));
+        assert!(error("column:group=flag").contains("\"flags\""));
     }
 }

@@ -25,18 +25,18 @@ pub(super) struct ColumnContext<'a> {
 }
 
 /// Image features of the pictures that have a label.
-pub(super) struct Labelled {
-    pub(super) dim: usize,
+pub(crate) struct Labelled {
+    pub(crate) dim: usize,
     /// `[pictures, dim]`.
-    pub(super) images: Vec<f32>,
+    pub(crate) images: Vec<f32>,
     /// `[pictures]`.
-    pub(super) labels: Vec<u32>,
+    pub(crate) labels: Vec<u32>,
     /// Row of each picture among all of the features.
     rows: Vec<usize>,
 }
 
 impl Labelled {
-    pub(super) fn of(features: &PairFeatures, column: &LabelColumn) -> Self {
+    pub(crate) fn of(features: &PairFeatures, column: &LabelColumn) -> Self {
         let unlabelled = column
             .classes
             .iter()
@@ -77,7 +77,7 @@ pub(super) fn column_report(
 }
 
 /// Class embeddings from prompts about `names`, and how well they classify.
-pub(super) fn classify(
+pub(crate) fn classify(
     encoder: &Encoder,
     pictures: &Labelled,
     names: &[String],
@@ -139,7 +139,7 @@ fn grouping_part(
 }
 
 /// Silhouette and the two other indices of the classes.
-pub(super) fn separation(
+pub(crate) fn separation(
     pictures: &Labelled,
     seed: u64,
 ) -> Result<SeparationScores, AnalysisError> {

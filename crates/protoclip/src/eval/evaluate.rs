@@ -21,7 +21,7 @@ pub const SELF_SIMILARITY_LIMIT: usize = 10_000;
 pub const RETRIEVAL_LIMIT: usize = 50_000;
 
 /// What to measure, and how.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct EvaluationOptions {
     /// Seed of splits, k-means and samples.
     pub seed: u64,
@@ -35,19 +35,6 @@ pub struct EvaluationOptions {
     pub linear_probe: bool,
     /// Measure the pairs that this rule holds out; the probe then trains on the others.
     pub holdout: Option<Holdout>,
-}
-
-impl Default for EvaluationOptions {
-    fn default() -> Self {
-        Self {
-            seed: 0,
-            label_columns: None,
-            class_names: None,
-            templates: PromptTemplates::default(),
-            linear_probe: false,
-            holdout: None,
-        }
-    }
 }
 
 /// What an evaluation is doing.
@@ -71,7 +58,7 @@ pub enum EvaluateError {
     #[error(transparent)]
     Data(#[from] DataError),
     #[error(
-        "the model has a vocabulary of {found} tokens, but this program's tokenizer has 49408; use a model trained with CLIP's tokenizer"
+        "the model has a vocabulary of {found} tokens, but the tokenizer has 49408; use a model trained with CLIP's tokenizer"
     )]
     Vocabulary { found: usize },
     #[error("there is no label column {name:?}; the data set has {known}")]
@@ -255,7 +242,7 @@ pub(super) fn timed<T, E: std::fmt::Display>(measure: impl FnOnce() -> Result<T,
 }
 
 /// Gap, self-similarity and spread.
-pub(super) fn space_scores(
+pub(crate) fn space_scores(
     features: &PairFeatures,
     seed: u64,
 ) -> Result<SpaceScores, AnalysisError> {

@@ -40,20 +40,20 @@ pub struct PairFeatures {
 }
 
 /// Progress of the extraction, pictures and captions done; return `false` to cancel.
-pub(super) type ExtractProgress<'a> = &'a mut dyn FnMut(u64) -> bool;
+pub(crate) type ExtractProgress<'a> = &'a mut dyn FnMut(u64) -> bool;
 
 impl Encoder {
     /// `model` without autodiff lies on `device`; `batch_size` pictures or texts are encoded at a time.
     ///
     /// # Errors
-    /// When the model's vocabulary is not CLIP's.
+    /// When the vocabulary of the model is smaller than that of the tokenizer.
     pub fn new(
         model: Clip,
         device: Device,
         tokenizer: Arc<Tokenizer>,
         batch_size: usize,
     ) -> Result<Self, EvaluateError> {
-        if model.vocab_size() != VOCABULARY {
+        if model.vocab_size() < VOCABULARY {
             return Err(EvaluateError::Vocabulary {
                 found: model.vocab_size(),
             });
@@ -105,7 +105,7 @@ impl Encoder {
 
     /// Features of all pictures and captions of `samples`, pictures under the evaluation transform.
     /// Pictures that cannot be decoded are left out with their captions and counted.
-    pub(super) fn pairs(
+    pub(crate) fn pairs(
         &self,
         data: &Arc<dyn PairSource>,
         samples: &[SampleId],
@@ -186,6 +186,42 @@ impl Encoder {
 }
 
 impl PairFeatures {
+    /// Features that were extracted pair by pair: `images` and `texts` `[samples, dim]`. A picture that
+    /// several pairs share is kept once.
+    pub(crate) fn of_pairs(
+        data: &dyn PairSource,
+        samples: &[SampleId],
+        (images, texts): (Vec<f32>, Vec<f32>),
+        dim: usize,
+    ) -> Self {
+        let all = Self {
+            dim,
+            image_samples: samples.to_vec(),
+            images,
+            text_samples: samples.to_vec(),
+            texts,
+            image_of_text: (0..samples.len() as u32).collect(),
+            broken: 0,
+        };
+        if data.picture_groups().is_none() {
+            return all;
+        }
+        let (_, picture_of) = pictures(data, samples);
+        let mut first_row = Vec::new();
+        for (row, &picture) in picture_of.iter().enumerate() {
+            if picture == first_row.len() {
+                first_row.push(row);
+            }
+        }
+        let row = |&row: &usize| &all.images[row * dim..(row + 1) * dim];
+        Self {
+            image_samples: first_row.iter().map(|&row| samples[row]).collect(),
+            images: first_row.iter().flat_map(row).copied().collect(),
+            image_of_text: picture_of.iter().map(|&picture| picture as u32).collect(),
+            ..all
+        }
+    }
+
     /// The pictures whose sample is `wanted`, with their captions. Captions of one picture share their
     /// key and so lie on the same side of a split by hash; where a column splits them, the picture's
     /// first sample decides.
@@ -195,7 +231,7 @@ impl PairFeatures {
     }
 
     /// The pictures whose row is to be kept, with their captions.
-    pub(super) fn of_pictures(&self, keep: &[bool]) -> Self {
+    pub(crate) fn of_pictures(&self, keep: &[bool]) -> Self {
         let mut part = Self {
             dim: self.dim,
             ..Self::default()

@@ -49,6 +49,8 @@ pub struct StrengthScore {
     pub strength: f64,
     /// Percent of the validation samples classified right.
     pub top1: f64,
+    /// Their mean cross-entropy, in nats; decides between strengths of equal accuracy.
+    pub loss: f64,
 }
 
 /// Why there is no probe.
@@ -106,7 +108,12 @@ pub fn linear_probe(
             &labels,
             &split.validation,
         );
-        validation.push(StrengthScore { strength, top1 });
+        let loss = data.loss(&fit, &split.validation);
+        validation.push(StrengthScore {
+            strength,
+            top1,
+            loss,
+        });
         start = Some(fit);
     }
     let best = best_strength(&validation);
@@ -137,9 +144,13 @@ fn scores(
     }
 }
 
-/// The strength with the best validation accuracy; the strongest of equal ones.
+/// The strength with the best validation accuracy, of equal ones that with the lowest loss.
 fn best_strength(scores: &[StrengthScore]) -> f64 {
-    let best = scores.iter().rev().max_by(|a, b| a.top1.total_cmp(&b.top1));
+    let better = |a: &&StrengthScore, b: &&StrengthScore| {
+        let by_loss = b.loss.total_cmp(&a.loss);
+        a.top1.total_cmp(&b.top1).then(by_loss)
+    };
+    let best = scores.iter().max_by(better);
     best.map_or(STRENGTHS[0], |score| score.strength)
 }
 

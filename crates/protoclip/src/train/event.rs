@@ -39,14 +39,29 @@ pub mod tag {
     pub const SECONDS_TRAIN: &str = "episode/seconds_train";
     pub const EVAL_RECALL_MEAN: &str = "eval/recall_mean";
     pub const EVAL_RECALL_IMAGE_TO_TEXT_1: &str = "eval/recall_image_to_text_1";
+    pub const EVAL_RECALL_IMAGE_TO_TEXT_5: &str = "eval/recall_image_to_text_5";
+    pub const EVAL_RECALL_IMAGE_TO_TEXT_10: &str = "eval/recall_image_to_text_10";
     pub const EVAL_RECALL_TEXT_TO_IMAGE_1: &str = "eval/recall_text_to_image_1";
+    pub const EVAL_RECALL_TEXT_TO_IMAGE_5: &str = "eval/recall_text_to_image_5";
+    pub const EVAL_RECALL_TEXT_TO_IMAGE_10: &str = "eval/recall_text_to_image_10";
+    /// Percent of the pictures whose own class, the first label column, is the most similar.
+    pub const EVAL_ZERO_SHOT_TOP1: &str = "eval/zero_shot_top1";
+    pub const EVAL_ZERO_SHOT_TOP5: &str = "eval/zero_shot_top5";
+    /// Percent of test pictures that a linear classifier on the image features gets right.
+    pub const EVAL_LINEAR_PROBE_TOP1: &str = "eval/linear_probe_top1";
     /// Adjusted Rand index × 100 of image-feature clusters against labels.
     pub const EVAL_ARI: &str = "eval/ari";
     /// Adjusted mutual information × 100 of image-feature clusters against labels.
     pub const EVAL_AMI: &str = "eval/ami";
+    /// Mean silhouette coefficient of the classes in the image space, in [−1, 1].
+    pub const EVAL_SILHOUETTE: &str = "eval/silhouette";
+    pub const EVAL_DAVIES_BOULDIN: &str = "eval/davies_bouldin";
+    pub const EVAL_CALINSKI_HARABASZ: &str = "eval/calinski_harabasz";
     pub const EVAL_MODALITY_GAP: &str = "eval/modality_gap";
     pub const EVAL_SELF_SIMILARITY_IMAGE: &str = "eval/self_similarity_image";
     pub const EVAL_SELF_SIMILARITY_TEXT: &str = "eval/self_similarity_text";
+    pub const EVAL_FEATURE_STD_IMAGE: &str = "eval/feature_std_image";
+    pub const EVAL_FEATURE_STD_TEXT: &str = "eval/feature_std_text";
 }
 
 /// Long work inside an episode, shown with its progress.

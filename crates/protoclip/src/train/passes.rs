@@ -9,12 +9,12 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::episode::{EpisodePlace, EpisodePrototypes, batch_labels, snapshot_file};
-use super::evaluation::evaluate;
+use super::evaluation::Evaluation;
 use super::extract::{EpisodeFeatures, extract_features};
 use super::session::{Flow, PhaseProgress, Session, stop_reason};
 use super::step::{BatchAssignments, PrototypeTensors, StepPlan, take_step};
 use super::{ControlValues, LogLevel, Phase, StopReason, Tag, TrainError, TrainEvent, tag};
-use crate::config::Fidelity;
+use crate::config::{EvaluatedPairs, Fidelity};
 use crate::data::{Batch, BatchMode, SampleId};
 use crate::prototypes::Space;
 
@@ -131,14 +131,14 @@ impl Session<'_> {
         let episode = self.place.episode.min(self.config.episodes as u64 - 1);
         let samples = self.sampler.episode(episode, self.plan.samples_per_episode);
         let started = Instant::now();
-        let Some(features) = self.extract(samples)? else {
+        let Some(mut features) = self.extract(samples)? else {
             return Ok(self.stop());
         };
         let extracted = started.elapsed().as_secs_f64();
         self.points(vec![(tag::SECONDS_EXTRACT.into(), extracted)])?;
         self.report_broken(&features.broken)?;
         if self.evaluation_is_due()
-            && let Flow::Stop(reason) = self.evaluate(&features)?
+            && let Flow::Stop(reason) = self.evaluate(&mut features)?
         {
             return Ok(Flow::Stop(reason));
         }
@@ -178,11 +178,27 @@ impl Session<'_> {
         every > 0 && (self.place.episode.is_multiple_of(every) || self.is_last())
     }
 
-    fn evaluate(&mut self, features: &EpisodeFeatures) -> Result<Flow, TrainError> {
+    fn evaluate(&mut self, features: &mut EpisodeFeatures) -> Result<Flow, TrainError> {
+        let held_out = match self.config.evaluation.on {
+            EvaluatedPairs::Episode => None,
+            EvaluatedPairs::Holdout => Some(self.data.held_out().ok_or_else(nothing_held_out)?),
+        };
+        let encoder = self.encoder()?;
         let progress = PhaseProgress::new(self.observer, self.control, Phase::Evaluate, 1);
         let progress = RefCell::new(progress);
         let report = |done, total| progress.borrow_mut().report_of(done, total);
-        let Some(points) = evaluate(features, &*self.data, self.config.seed, &report)? else {
+        let evaluation = Evaluation {
+            encoder: &encoder,
+            data: held_out.as_ref().unwrap_or(&self.data),
+            seed: self.config.seed,
+            linear_probe: self.config.evaluation.linear_probe,
+            progress: &report,
+        };
+        let points = match held_out {
+            Some(_) => evaluation.of_source()?,
+            None => evaluation.of_episode(features)?,
+        };
+        let Some(points) = points else {
             return Ok(self.stop());
         };
         self.place.score = points
@@ -394,6 +410,10 @@ fn assignments(
         text: labels(Space::Text)?,
         teacher: labels(Space::Teacher)?,
     })
+}
+
+fn nothing_held_out() -> TrainError {
+    TrainError::Other("evaluation.on is holdout, but the data set holds no pairs out".into())
 }
 
 fn order_generator(seed: u64, episode: u64) -> ChaCha8Rng {

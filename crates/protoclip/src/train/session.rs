@@ -18,6 +18,7 @@ use super::{
 use crate::config::{ConfigErrors, ValidRunConfig};
 use crate::data::{Batcher, BatcherConfig, EpisodeSampler, PairSource};
 use crate::device::DeviceChoice;
+use crate::eval::Encoder;
 use crate::model::{Clip, ClipConfig, ModelConfigError, start_from_weights, weights};
 use crate::prototypes::{TeacherFeatures, teacher_features};
 use crate::tokenizer::Tokenizer;
@@ -44,6 +45,7 @@ pub(super) struct Session<'a> {
     pub(super) schedule: LearningRateSchedule,
     pub(super) data: Arc<dyn PairSource>,
     pub(super) batcher: Batcher,
+    tokenizer: Arc<Tokenizer>,
     pub(super) sampler: EpisodeSampler,
     pub(super) teacher: Option<TeacherFeatures>,
     pub(super) plan: Plan,
@@ -119,9 +121,10 @@ impl<'a> Session<'a> {
             (Some(path), None) => start_from_weights(model, &model_config, path, config.seed)?,
             _ => (model, Vec::new()),
         };
+        let tokenizer = Arc::new(Tokenizer::new());
         let batcher = Batcher::new(
             Arc::clone(&data),
-            Arc::new(Tokenizer::new()),
+            Arc::clone(&tokenizer),
             batcher_config(&config, &model),
         )?;
         let mut session = Self {
@@ -134,6 +137,7 @@ impl<'a> Session<'a> {
                 config.fidelity,
             ),
             batcher,
+            tokenizer,
             place: Place::start(control.values()),
             model: Some(model),
             prototypes: None,
@@ -171,6 +175,14 @@ impl<'a> Session<'a> {
     /// The model in evaluation mode, without gradients.
     pub(super) fn evaluation_model(&self) -> Result<Clip, TrainError> {
         Ok(self.model()?.valid())
+    }
+
+    /// The same model, ready to encode whole data sets and prompts.
+    pub(super) fn encoder(&self) -> Result<Encoder, TrainError> {
+        let (device, tokenizer) = (self.device.clone(), Arc::clone(&self.tokenizer));
+        let model = self.evaluation_model()?;
+        Encoder::new(model, device, tokenizer, self.config.batch_size)
+            .map_err(|e| TrainError::Other(format!("evaluation: {e}")))
     }
 
     pub(super) fn emit(&mut self, event: TrainEvent) -> Result<(), TrainError> {

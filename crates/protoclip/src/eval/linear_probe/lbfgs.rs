@@ -16,6 +16,9 @@ const SUFFICIENT: f64 = 1e-4;
 /// Halvings of a step before the search gives up, at the limit of f64.
 const MOST_HALVINGS: usize = 40;
 
+/// Value and gradient at a point.
+type Objective<'a> = &'a dyn Fn(&[f64]) -> (f64, Vec<f64>);
+
 /// A point, the function's value there and its gradient.
 #[derive(Debug, Clone)]
 struct Place {
@@ -36,7 +39,7 @@ struct Step {
 /// iteration with the number of those done; `None` when it says no.
 pub(super) fn minimise(
     start: Vec<f64>,
-    objective: &dyn Fn(&[f64]) -> (f64, Vec<f64>),
+    objective: Objective<'_>,
     go_on: &dyn Fn(usize) -> bool,
 ) -> Option<Vec<f64>> {
     let mut place = Place::of(start, objective);
@@ -64,7 +67,7 @@ pub(super) fn minimise(
 }
 
 impl Place {
-    fn of(at: Vec<f64>, objective: &dyn Fn(&[f64]) -> (f64, Vec<f64>)) -> Self {
+    fn of(at: Vec<f64>, objective: Objective<'_>) -> Self {
         let (value, gradient) = objective(&at);
         Self {
             at,
@@ -96,12 +99,7 @@ fn descent(gradient: &[f64], memory: &VecDeque<Step>) -> Vec<f64> {
 
 /// Halves the step until the value falls enough (Armijo); a convex function then also has
 /// curvature along it. `None` when nothing is gained any more.
-fn search(
-    place: &Place,
-    direction: &[f64],
-    first: f64,
-    objective: &dyn Fn(&[f64]) -> (f64, Vec<f64>),
-) -> Option<Place> {
+fn search(place: &Place, direction: &[f64], first: f64, objective: Objective<'_>) -> Option<Place> {
     let slope = dot(&place.gradient, direction);
     let mut length = first;
     for _ in 0..MOST_HALVINGS {

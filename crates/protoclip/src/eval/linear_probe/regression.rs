@@ -104,6 +104,13 @@ impl<'a> Regression<'a> {
         samples.par_chunks(BLOCK).flat_map_iter(predict).collect()
     }
 
+    /// Mean cross-entropy over `samples`, without the penalty.
+    pub(super) fn loss(&self, fit: &Fit, samples: &[usize]) -> f64 {
+        let rows = self.features.select(Axis(0), samples);
+        let labels: Vec<u32> = samples.iter().map(|&sample| self.labels[sample]).collect();
+        self.objective(&rows, &labels, 0.0, &fit.0).0
+    }
+
     fn objective(
         &self,
         rows: &Array2<f64>,

@@ -1,0 +1,185 @@
+//! Which checkpoint and which data a command line means.
+
+use std::path::{Path, PathBuf};
+
+use protoclip::config::{DataConfig, DataSource, Holdout};
+use protoclip::data::{LabelColumn, PairSource};
+use protoclip::eval::{EvaluationOptions, PromptTemplates, parse_class_names};
+use protoclip::train::latest_checkpoint;
+
+use crate::cli::UsageError;
+use crate::settings::{EvaluateSettings, SourceKind, data_dir_or_default};
+use crate::studio::{DataDir, RunDirectory, RunId};
+
+/// What to open.
+#[derive(Debug)]
+pub(super) struct Inputs {
+    pub(super) checkpoint: PathBuf,
+    /// Without a held-out part: the evaluation needs all pairs.
+    pub(super) data: DataConfig,
+}
+
+impl Inputs {
+    pub(super) fn find(settings: &EvaluateSettings) -> anyhow::Result<Self> {
+        let run = run_of(settings)?;
+        let checkpoint = match &run {
+            Some(run) => newest(run)?,
+            None => settings.checkpoint.clone(),
+        };
+        let mut data = match (&settings.data, &run) {
+            (Some(path), _) => data_at(path, settings.source)?,
+            (None, Some(run)) => run.read_config()?.data,
+            (None, None) => {
+                let message = "give --data builtin, --data FILE.csv or --data FOLDER; only a run brings its own data";
+                return Err(UsageError(message.into()).into());
+            }
+        };
+        let columns = [
+            (&settings.image_column, &mut data.image_column),
+            (&settings.caption_column, &mut data.caption_column),
+        ];
+        for (given, column) in columns {
+            if let Some(given) = given {
+                column.clone_from(given);
+            }
+        }
+        if data.source == DataSource::Csv {
+            add_columns(&mut data, settings);
+        }
+        data.holdout = None;
+        Ok(Self { checkpoint, data })
+    }
+}
+
+/// The label columns that are asked for, and the one that splits.
+fn add_columns(data: &mut DataConfig, settings: &EvaluateSettings) {
+    let splitting = match &settings.holdout {
+        Some(Holdout::Column { name, .. }) => Some(name),
+        _ => None,
+    };
+    for name in settings.label_columns.iter().chain(splitting) {
+        if !data.label_columns.contains(name) {
+            data.label_columns.push(name.clone());
+        }
+    }
+}
+
+/// The run that the command line names by directory or id, if it names one.
+fn run_of(settings: &EvaluateSettings) -> anyhow::Result<Option<RunDirectory>> {
+    let given = &settings.checkpoint;
+    if given.join("run.json").is_file() {
+        return Ok(Some(RunDirectory::at(given.clone())));
+    }
+    if given.exists() {
+        return Ok(None);
+    }
+    let known = |id: &str| -> anyhow::Result<Option<RunDirectory>> {
+        let Some(root) = data_dir_or_default(settings.data_dir.clone()).filter(|r| r.is_dir())
+        else {
+            return Ok(None);
+        };
+        let data_dir = DataDir::open(&root)?;
+        let found = data_dir.run_ids()?.into_iter().find(|k| k.as_str() == id);
+        Ok(found.map(|id: RunId| data_dir.run(&id)))
+    };
+    match given.to_str().map(known).transpose()?.flatten() {
+        Some(run) => Ok(Some(run)),
+        None => Err(UsageError(format!(
+            "{}: there is no such file, directory or run; give a checkpoint's path or a run id (see --data-dir)",
+            given.display()
+        ))
+        .into()),
+    }
+}
+
+fn newest(run: &RunDirectory) -> anyhow::Result<PathBuf> {
+    let found = latest_checkpoint(run.path()).map(|info| info.path);
+    found.ok_or_else(|| {
+        UsageError(format!(
+            "{}: this run has no intact checkpoint yet; let it train on, or give another run",
+            run.path().display()
+        ))
+        .into()
+    })
+}
+
+fn data_at(path: &Path, source: Option<SourceKind>) -> anyhow::Result<DataConfig> {
+    if path == Path::new("builtin") && source.is_none() {
+        return Ok(DataConfig::default());
+    }
+    if !path.exists() {
+        let message = format!(
+            "--data {}: there is no such file or folder; give one, or builtin",
+            path.display()
+        );
+        return Err(UsageError(message).into());
+    }
+    let source = match source {
+        Some(SourceKind::Csv) => DataSource::Csv,
+        Some(SourceKind::Folder) => DataSource::Folder,
+        None if path.is_dir() => DataSource::Folder,
+        None => DataSource::Csv,
+    };
+    Ok(DataConfig {
+        source,
+        path: Some(path.to_owned()),
+        ..DataConfig::default()
+    })
+}
+
+/// The options of the command line, checked against the data.
+pub(super) fn options(
+    settings: &EvaluateSettings,
+    data: &dyn PairSource,
+) -> anyhow::Result<EvaluationOptions> {
+    let label_columns = match settings.label_columns.is_empty() {
+        true => None,
+        false => Some(settings.label_columns.clone()),
+    };
+    let templates = match &settings.templates {
+        Some(path) => PromptTemplates::parse(&read(path)?, &path.display().to_string())
+            .map_err(|e| UsageError(e.to_string()))?,
+        None => PromptTemplates::default(),
+    };
+    Ok(EvaluationOptions {
+        seed: settings.seed,
+        class_names: class_names(settings, data)?,
+        label_columns,
+        templates,
+        linear_probe: settings.probe,
+        holdout: settings.holdout.clone(),
+    })
+}
+
+fn class_names(
+    settings: &EvaluateSettings,
+    data: &dyn PairSource,
+) -> anyhow::Result<Option<Vec<String>>> {
+    let Some(path) = &settings.classes else {
+        return Ok(None);
+    };
+    let asked = |column: &&LabelColumn| {
+        settings.label_columns.is_empty() || settings.label_columns.contains(&column.name)
+    };
+    let columns: Vec<&LabelColumn> = data.labels().iter().filter(asked).collect();
+    let [column] = columns[..] else {
+        let names: Vec<&str> = data.labels().iter().map(|c| c.name.as_str()).collect();
+        let message = format!(
+            "--classes names the classes of one label column; choose it with --label-column (the data set has: {})",
+            if names.is_empty() {
+                "none".into()
+            } else {
+                names.join(", ")
+            }
+        );
+        return Err(UsageError(message).into());
+    };
+    let origin = path.display().to_string();
+    let names = parse_class_names(&read(path)?, &origin, &column.name, &column.classes);
+    Ok(Some(names.map_err(|e| UsageError(e.to_string()))?))
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    let read = std::fs::read_to_string(path);
+    Ok(read.map_err(|e| UsageError(format!("{}: {e}", path.display())))?)
+}
