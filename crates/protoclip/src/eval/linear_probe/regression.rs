@@ -191,7 +191,6 @@ impl<'a> Regression<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::golden::json;
 
     #[test]
     fn the_gradient_is_that_of_finite_differences() {
@@ -219,7 +218,8 @@ mod tests {
     /// Probabilities of scikit-learn's LogisticRegression on the same standardised features.
     #[test]
     fn golden_probabilities() {
-        let golden = json("linear_probe.json");
+        let golden: serde_json::Value =
+            serde_json::from_str(include_str!("scikit_learn.json")).expect("JSON");
         let list =
             |name: &str| -> Vec<f64> { serde_json::from_value(golden[name].clone()).expect(name) };
         let features: Vec<f32> = list("features").iter().map(|&v| v as f32).collect();
