@@ -8,6 +8,7 @@ mod address;
 mod chart_catalogue;
 mod figures;
 mod home;
+mod measure_catalogue;
 mod new_run;
 mod problem;
 mod prototype;
@@ -16,6 +17,7 @@ mod respond;
 mod run_actions;
 mod run_card;
 mod run_config;
+mod run_evaluate;
 mod run_live;
 mod run_log;
 mod runs;
@@ -41,6 +43,8 @@ pub fn router() -> Router<AppState> {
         .route("/runs/{id}/head", get(run_live::head))
         .route("/runs/{id}/prototypes", get(prototypes::grid))
         .route("/runs/{id}/prototypes/{k}", get(prototype::one))
+        .route("/runs/{id}/evaluate", get(run_evaluate::evaluate))
+        .route("/runs/{id}/evaluate/tables", get(run_evaluate::tables))
         .route("/runs/{id}/config", get(run_config::config))
         .route("/runs/{id}/log", get(run_log::log))
         .route("/runs/{id}/controls", post(run_actions::steer))

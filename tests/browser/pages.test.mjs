@@ -49,6 +49,7 @@ const addresses = () => [
   `/runs/${run}/prototypes`,
   `/runs/${run}/prototypes?space=text&sort=tightness`,
   `/runs/${run}/prototypes/0`,
+  `/runs/${run}/evaluate`,
   `/runs/${run}/config`,
   `/runs/${run}/log`,
   "/no/such/page",

@@ -55,6 +55,8 @@ fn pages_of(id: &RunId) -> Vec<String> {
             "/prototypes?space=text&sort=tightness&q=a",
             "/prototypes/0",
             "/prototypes/2",
+            "/evaluate",
+            "/evaluate/tables",
             "/config",
             "/log",
             "/log?kind=state",

@@ -1,6 +1,7 @@
 // The studio's browser code: every page works without it, it makes pages live.
 import { mountActionForms } from "./islands/action_forms.ts";
 import { mountDock } from "./islands/dock.ts";
+import { mountEvaluation } from "./islands/evaluation.ts";
 import { mountEventLog } from "./islands/event_log.ts";
 import { mountLiveCharts } from "./islands/live_charts.ts";
 import { mountNewRun } from "./islands/new_run.ts";
@@ -19,6 +20,7 @@ mountRunHeader();
 mountLiveCharts();
 mountDock();
 mountEventLog();
+mountEvaluation();
 mountRunLists();
 mountNewRun();
 mountPrototypes();

@@ -1,9 +1,13 @@
-//! The charts of the Live tab: which curves share one, in which hue, and what they mean.
+//! The charts of the Live and the Evaluate tab: which curves share one, in which hue, and what they mean.
+
+mod evaluation;
 
 use protoclip::train::tag;
 use serde::Serialize;
 
 use crate::studio::RunView;
+
+pub(super) use evaluation::evaluation_charts;
 
 /// One chart as the template and the browser take it.
 #[derive(Debug, Serialize)]
