@@ -9,11 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
-use protoclip::config::Fidelity;
 use protoclip::data::{self, PairSource};
 use protoclip::device::DeviceChoice;
 use protoclip::eval::{self, Encoder, EvaluateError, EvaluationPhase, EvaluationReport};
-use protoclip::model::{ClipConfig, weights};
+use protoclip::model::load_checkpoint;
 use protoclip::tokenizer::Tokenizer;
 
 use self::inputs::Inputs;
@@ -29,13 +28,14 @@ pub(super) fn evaluate(settings: &EvaluateSettings) -> anyhow::Result<()> {
     let inputs = Inputs::find(settings)?;
     let data = data::open_whole(&inputs.data, &|_, _| true).map_err(|e| usage(&e))?;
     let options = inputs::options(settings, &*data)?;
-    let directory = &inputs.checkpoint;
-    let config = ClipConfig::load(&directory.join("open_clip_config.json").to_string_lossy())?;
-    let model = config.init(0, Fidelity::Corrected, &device.device);
-    let model = weights::load(model, &directory.join("model.safetensors"))?;
+    let loaded = load_checkpoint(&inputs.checkpoint, &device.device)
+        .with_context(|| format!("{} cannot be evaluated", inputs.checkpoint.display()))?;
+    for note in &loaded.notes {
+        tracing::info!("{note}");
+    }
     let tokenizer = Arc::new(Tokenizer::new());
     let batch = usize::from(settings.batch_size);
-    let encoder = Encoder::new(model, device.device, tokenizer, batch)?;
+    let encoder = Encoder::new(loaded.clip, device.device, tokenizer, batch)?;
     let report = measured(&encoder, &data, &options)?;
     show(settings, &inputs.checkpoint, &device.name, &report)
 }
