@@ -5,6 +5,7 @@
 )]
 
 mod architecture;
+mod evaluate;
 mod event_stream;
 mod http_api;
 mod lifecycle;

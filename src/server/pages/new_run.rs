@@ -23,7 +23,7 @@ use super::respond::{answer, html, page};
 use super::shell::Shell;
 use crate::server::{AppError, AppState};
 use crate::studio::{RunId, Studio, StudioError};
-use field_spec::Kind;
+use field_spec::{Kind, Sources};
 use form_values::FormValues;
 
 #[derive(Debug, Default, Deserialize)]
@@ -79,7 +79,8 @@ struct Field {
     error: Option<String>,
     numeric: bool,
     suggestions: bool,
-    csv_only: bool,
+    /// Attribute by which the browser hides a setting of other sources.
+    sources: &'static str,
     choices: Vec<Choice>,
 }
 
@@ -250,7 +251,11 @@ impl Field {
             error: error.map(|error| error.message.clone()),
             numeric: spec.kind == Kind::Number,
             suggestions: spec.name == "model",
-            csv_only: spec.name.starts_with("data.") && spec.name != "data.source",
+            sources: match spec.sources() {
+                Sources::All => "",
+                Sources::Files => " data-file",
+                Sources::Csv => " data-csv",
+            },
             choices,
         }
     }

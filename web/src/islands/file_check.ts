@@ -1,4 +1,4 @@
-// "Check the file" in the form of a new run: opens the data set and says what it holds.
+// "Check the data" in the form of a new run: opens the data set and says what it holds.
 import { ApiError, call } from "../api.ts";
 import { duration, grouped } from "../format.ts";
 import { first, make } from "../shell/dom.ts";
@@ -28,13 +28,19 @@ export function mountFileCheck(form: HTMLFormElement): void {
   button.addEventListener("click", () => void check(form, button, result));
 }
 
+/** Settings that a folder has. */
+const FOLDER_KEYS = new Set(["path", "max_broken_share", "holdout"]);
+
 /** The data part of the form as the API takes it; blank fields are left to their defaults. */
 export function dataConfig(fields: Iterable<[string, string]>): Record<string, unknown> {
-  const config: Record<string, unknown> = { source: "csv" };
-  for (const [name, typed] of fields) {
+  const given = [...fields];
+  const folder = given.some(([name, value]) => name === "data.source" && value === "folder");
+  const config: Record<string, unknown> = { source: folder ? "folder" : "csv" };
+  for (const [name, typed] of given) {
     const text = typed.trim();
     if (!name.startsWith("data.") || name === "data.source" || text === "") continue;
     const key = name.slice("data.".length);
+    if (folder && !FOLDER_KEYS.has(key)) continue;
     if (key === "label_columns") config[key] = text.split(",").map((word) => word.trim());
     else if (key === "max_broken_share") config[key] = Number(text);
     else config[key] = key === "separator" && text === "\\t" ? "\t" : text;

@@ -48,7 +48,8 @@ function showRatio(form: HTMLFormElement, values: Record<string, string>): void 
     const typed = field instanceof HTMLInputElement ? field.value.trim() : "";
     return Number(typed || values[name]);
   };
-  const builtin = new FormData(form).get("data.source") !== "csv";
+  const source = new FormData(form).get("data.source");
+  const builtin = source !== "csv" && source !== "folder";
   const whole = Number(builtin ? hint.dataset["samples"] : hint.dataset["csvSamples"]);
   const samples = read("episode_size") || whole;
   const count = read("prototypes.count");
@@ -62,8 +63,10 @@ function showRatio(form: HTMLFormElement, values: Record<string, string>): void 
 }
 
 function showSource(form: HTMLFormElement): void {
-  const csv = new FormData(form).get("data.source") === "csv";
-  for (const box of all("[data-csv]", HTMLElement, form)) box.hidden = !csv;
+  const source = new FormData(form).get("data.source");
+  const file = source === "csv" || source === "folder";
+  for (const box of all("[data-csv]", HTMLElement, form)) box.hidden = source !== "csv";
+  for (const box of all("[data-file]", HTMLElement, form)) box.hidden = !file;
 }
 
 /** Posts the form as the page route takes it, asking for JSON so that errors come by field. */

@@ -81,13 +81,14 @@ pub(in crate::server::pages) const GROUPS: [GroupSpec; 7] = [
         field("device", "Device", Kind::Text, "auto, cpu, cuda:N or wgpu.", ""),
     ]},
     GroupSpec { key: "data", title: "Data", text: "", open: true, fields: &[
-        field("data.source", "Source", Kind::Choice(&[("builtin", "built-in emoji, 3,724 pairs"), ("csv", "CSV or TSV file")]), "Where the pairs come from.", ""),
-        field("data.path", "File", Kind::Text, "Path on this machine; picture paths are relative to it.", ""),
+        field("data.source", "Source", Kind::Choice(&[("builtin", "built-in emoji, 3,724 pairs"), ("csv", "CSV or TSV file"), ("folder", "folder of classes")]), "Where the pairs come from.", ""),
+        field("data.path", "File or folder", Kind::Text, "Path on this machine; picture paths in a file are relative to it. A folder holds one folder of pictures per class.", ""),
         field("data.image_column", "Picture column", Kind::Text, "Header of the column with picture paths.", "filepath"),
         field("data.caption_column", "Caption column", Kind::Text, "Header of the column with captions.", "title"),
         optional(field("data.separator", "Separator", Kind::Text, "One character; \\t stands for a tab.", ""), "by file name"),
         field("data.label_columns", "Label columns", Kind::List, "Comma-separated; only used for evaluation.", ""),
         field("data.max_broken_share", "Broken rows allowed", Kind::Number, "Share of unusable rows above which opening fails.", ""),
+        field("data.holdout", "Held out", Kind::Text, "Pairs kept from training: sha1:10 for one in ten by the hash of the file name, or column:split=test.", ""),
     ]},
     GroupSpec { key: "method", title: "Prototypes and teacher", text: "clustering, targets, loss weights", open: false, fields: &[
         field("prototypes.iterations", "k-means iterations", Kind::Number, "Per restart.", "20"),
@@ -124,12 +125,44 @@ pub(in crate::server::pages) const GROUPS: [GroupSpec; 7] = [
         field("checkpoints.every_episodes", "Every episodes", Kind::Number, "And at every stop.", ""),
         field("checkpoints.keep_last", "Keep", Kind::Number, "Newest ones kept, beside the pinned.", ""),
     ]},
-    GroupSpec { key: "evaluation", title: "Evaluation", text: "grouping and retrieval", open: false, fields: &[
+    GroupSpec { key: "evaluation", title: "Evaluation", text: "zero-shot, retrieval, grouping, probe", open: false, fields: &[
         field("evaluation.every_episodes", "Every episodes", Kind::Number, "0 turns it off.", ""),
+        field("evaluation.on", "Measured pairs", Kind::Choice(&[("episode", "those of the episode"), ("holdout", "the held-out ones")]), "Held-out pairs cost an extraction of their own and compare runs fairly.", ""),
+        field("evaluation.linear_probe", "Linear probe", Kind::Flag, "Fits a classifier on the image features at each evaluation; takes longer than the rest.", ""),
     ]},
 ];
 
+/// Sources of data that a setting is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::server::pages) enum Sources {
+    All,
+    /// CSV files and folders.
+    Files,
+    Csv,
+}
+
+impl Sources {
+    /// Whether a source (`builtin`, `csv`, `folder`) is among them.
+    pub(in crate::server::pages) fn include(self, source: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Files => matches!(source, "csv" | "folder"),
+            Self::Csv => source == "csv",
+        }
+    }
+}
+
 impl FieldSpec {
+    /// Which sources of data the setting is for.
+    pub(in crate::server::pages) fn sources(&self) -> Sources {
+        match self.name {
+            "data.source" | "data.holdout" => Sources::All,
+            "data.path" | "data.max_broken_share" => Sources::Files,
+            name if name.starts_with("data.") => Sources::Csv,
+            _ => Sources::All,
+        }
+    }
+
     /// The setting's value in a configuration, as a person would type it.
     pub(in crate::server::pages) fn value_in(&self, config: &Value) -> Option<String> {
         let path = format!("/{}", self.name.replace('.', "/"));

@@ -76,8 +76,7 @@ impl FormValues {
 
     fn read(&self, field: &FieldSpec) -> Result<Option<Value>, String> {
         let text = self.get(field.name);
-        let csv_only = field.name.starts_with("data.") && field.name != "data.source";
-        if text.is_empty() || (csv_only && self.get("data.source") != "csv") {
+        if text.is_empty() || !field.sources().include(self.get("data.source")) {
             return Ok(None);
         }
         match field.kind {
