@@ -24,7 +24,6 @@ pub(super) struct Measure {
 /// Measures that belong together.
 #[derive(Debug)]
 pub(super) struct MeasureGroup {
-    pub(super) key: &'static str,
     pub(super) title: &'static str,
     /// Whether they need a label column.
     pub(super) labels: bool,
@@ -59,7 +58,6 @@ const fn neither(tag: &'static str, name: &'static str, definition: &'static str
 /// All groups in the order of the page.
 pub(super) const GROUPS: [MeasureGroup; 4] = [
     MeasureGroup {
-        key: "classification",
         title: "Classification",
         labels: true,
         measures: &[
@@ -84,7 +82,6 @@ pub(super) const GROUPS: [MeasureGroup; 4] = [
         ],
     },
     MeasureGroup {
-        key: "retrieval",
         title: "Retrieval",
         labels: false,
         measures: &[
@@ -133,7 +130,6 @@ pub(super) const GROUPS: [MeasureGroup; 4] = [
         ],
     },
     MeasureGroup {
-        key: "grouping",
         title: "Grouping of the image features",
         labels: true,
         measures: &[
@@ -171,7 +167,6 @@ pub(super) const GROUPS: [MeasureGroup; 4] = [
         ],
     },
     MeasureGroup {
-        key: "spaces",
         title: "Spaces",
         labels: false,
         measures: &[

@@ -4,6 +4,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use protoclip::config::{EvaluatedPairs, RunConfig};
+use protoclip::train::tag;
 
 use super::chart_catalogue::{Chart, evaluation_charts};
 use super::figures::{NONE, figure, grouped};
@@ -47,7 +48,6 @@ struct Empty {
 
 #[derive(Debug)]
 struct Group {
-    key: &'static str,
     title: &'static str,
     /// What is missing.
     note: &'static str,
@@ -114,9 +114,12 @@ impl MeasureTable {
                 rows.extend(Row::of(measure, &points));
             }
             groups.push(Group {
-                key: group.key,
                 title: group.title,
-                note: note(group, rows.is_empty()),
+                note: if rows.is_empty() {
+                    missing(group, view)
+                } else {
+                    ""
+                },
                 rows,
             });
         }
@@ -128,11 +131,19 @@ impl MeasureTable {
     }
 }
 
-fn note(group: &MeasureGroup, empty: bool) -> &'static str {
-    match (empty, group.labels) {
-        (false, _) => "",
-        (true, true) => "Needs class labels: name a column in data.label_columns",
-        (true, false) => "Not measured",
+/// Why a group has no value. Every evaluation of labelled data gives an ARI.
+fn missing(group: &MeasureGroup, view: &RunView) -> &'static str {
+    match group.labels && !view.latest.contains_key(tag::EVAL_ARI) {
+        true => "needs class labels: name a column in data.label_columns",
+        false => "not measured",
+    }
+}
+
+/// Shares with two decimals, so that they stand below each other; others with four digits.
+fn shown(measure: &Measure, value: f64) -> String {
+    match measure.unit {
+        "%" | "× 100" => format!("{value:.2}"),
+        _ => figure(value),
     }
 }
 
@@ -167,9 +178,9 @@ impl Row {
             name: measure.name,
             unit: measure.unit,
             definition: measure.definition,
-            latest: figure(latest.1),
-            first: figure(first.1),
-            best: best.map_or_else(|| NONE.into(), |point| figure(point.1)),
+            latest: shown(measure, latest.1),
+            first: shown(measure, first.1),
+            best: best.map_or_else(|| NONE.into(), |point| shown(measure, point.1)),
             best_step: best.map_or_else(|| NONE.into(), |point| grouped(point.0)),
         })
     }

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use safetensors::SafeTensors;
 
 use super::*;
-use crate::config::{Augmentation, Fidelity, Preset, RunConfig, ValidRunConfig};
+use crate::config::{Augmentation, EvaluatedPairs, Fidelity, Preset, RunConfig, ValidRunConfig};
+use crate::eval::{Encoder, EvaluationOptions, evaluate};
 use crate::prototypes::PrototypeSnapshot;
 
 /// Records every event; steers at chosen steps.
@@ -378,4 +380,59 @@ fn a_run_starts_from_the_weights_of_another_and_refuses_those_of_another_model()
         message.contains("visual.conv1.weight") && message.contains("[192, 3, 8, 8]"),
         "{message}"
     );
+/// The trainer's figures of held-out pairs are those of an evaluation of its checkpoint on them.
+#[test]
+fn held_out_pairs_are_measured_and_not_trained_on() {
+    let folder = tempfile::tempdir().expect("folder");
+    let config = config(|c| {
+        c.episodes = 1;
+        c.data.holdout = Some("sha1:20".parse().expect("a rule"));
+        c.evaluation.on = EvaluatedPairs::Holdout;
+        c.evaluation.linear_probe = true;
+    });
+    let job = job(&config, folder.path(), false);
+    let (whole, train) = (crate::data::BuiltinSource::new(), Arc::clone(&job.data));
+    let held_out = train.held_out().expect("has the other side");
+    assert_eq!(train.len() + held_out.len(), whole.len());
+    let mut recorder = Recorder::default();
+    let control = Control::new(&config, None);
+    run(job, &mut recorder, &control).expect("trains");
+
+    let last = |name: &str| {
+        recorder
+            .curve(name)
+            .last()
+            .map(|point| point.1)
+            .expect(name)
+    };
+    assert_eq!(
+        recorder.curve(tag::EVAL_RECALL_MEAN).len(),
+        2,
+        "before and after"
+    );
+    let checkpoint = latest_checkpoint(folder.path()).expect("saved").path;
+    let device = crate::device::ComputeDevice::cpu().device;
+    let model = crate::model::load_checkpoint(&checkpoint, &device).expect("loads");
+    let tokenizer = Arc::new(crate::tokenizer::Tokenizer::new());
+    let encoder = Encoder::new(model.clip, device, tokenizer, 32).expect("CLIP's vocabulary");
+    let options = EvaluationOptions {
+        seed: config.seed,
+        linear_probe: true,
+        ..EvaluationOptions::default()
+    };
+    let report = evaluate(&encoder, &held_out, &options, &|_, _, _| true).expect("evaluated");
+    let (spaces, column) = (report.spaces.value().expect("measured"), &report.columns[0]);
+    let zero_shot = column.zero_shot.value().expect("measured");
+    let probe = column.linear_probe.value().expect("measured");
+    // Batches of another size round otherwise; a picture between two classes may change sides.
+    let one_picture = 100.0 / zero_shot.pictures as f64 + 1e-9;
+    for (name, want, tolerance) in [
+        (tag::EVAL_MODALITY_GAP, spaces.modality_gap, 1e-5),
+        (tag::EVAL_FEATURE_STD_IMAGE, spaces.feature_std_image, 1e-5),
+        (tag::EVAL_ZERO_SHOT_TOP1, zero_shot.top1, one_picture),
+        (tag::EVAL_LINEAR_PROBE_TOP1, probe.top1, 6.0 * one_picture),
+    ] {
+        let got = last(name);
+        assert!((got - want).abs() <= tolerance, "{name}: {got} {want}");
+    }
 }
