@@ -8,6 +8,7 @@ use safetensors::SafeTensors;
 
 use super::*;
 use crate::config::{Augmentation, EvaluatedPairs, Fidelity, Preset, RunConfig, ValidRunConfig};
+use crate::data::PairSource;
 use crate::eval::{Encoder, EvaluationOptions, evaluate};
 use crate::prototypes::PrototypeSnapshot;
 
@@ -380,6 +381,8 @@ fn a_run_starts_from_the_weights_of_another_and_refuses_those_of_another_model()
         message.contains("visual.conv1.weight") && message.contains("[192, 3, 8, 8]"),
         "{message}"
     );
+}
+
 /// The trainer's figures of held-out pairs are those of an evaluation of its checkpoint on them.
 #[test]
 fn held_out_pairs_are_measured_and_not_trained_on() {
