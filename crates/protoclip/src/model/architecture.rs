@@ -12,6 +12,8 @@ use super::{ClipConfig, ImageLayers, ProjectionHeadConfig, TextConfig, VisionCon
 const HEAD_WIDTH: usize = 64;
 /// Pixels per position of a ModifiedResNet's last feature map.
 const REDUCTION: usize = 32;
+/// Widest layer of a projection head; the paper's has 2,048.
+const LARGEST_HEAD: usize = 65_536;
 
 /// The configuration that fits a file's tensors, heads by convention and the exact GELU.
 ///
@@ -198,7 +200,53 @@ pub(super) fn check(source: &WeightSource, config: &ClipConfig) -> Result<(), We
             return Err(shape_error(source, &name, wanted));
         }
     }
+    for (prefix, blocks, first) in stacks(config) {
+        // Ends at the first block that is not in the file, however many are asked for.
+        for i in 0..blocks {
+            source.shape(&format!("{prefix}{i}.{first}"))?;
+        }
+    }
+    check_heads(source, config)
+}
+
+/// Names before the number and after it of each stack's blocks, and how many there must be.
+fn stacks(config: &ClipConfig) -> Vec<(String, usize, &'static str)> {
+    let text = (
+        "transformer.resblocks.".to_owned(),
+        config.text_cfg.layers,
+        "ln_1.weight",
+    );
+    let mut stacks = match config.vision_cfg.layers {
+        ImageLayers::VisionTransformer(layers) => {
+            vec![(
+                "visual.transformer.resblocks.".to_owned(),
+                layers,
+                "ln_1.weight",
+            )]
+        }
+        ImageLayers::ModifiedResNet(layers) => {
+            let stage = |(i, blocks): (usize, usize)| {
+                (format!("visual.layer{}.", i + 1), blocks, "bn1.weight")
+            };
+            layers.into_iter().enumerate().map(stage).collect()
+        }
+    };
+    stacks.push(text);
+    stacks
+}
+
+/// The image head's shapes, or a bound where there is none: those heads will be made.
+fn check_heads(source: &WeightSource, config: &ClipConfig) -> Result<(), WeightsError> {
     let heads = config.projection_head;
+    if heads.hidden.max(heads.output) > LARGEST_HEAD {
+        return Err(WeightsError::Format {
+            path: source.place().to_owned(),
+            message: format!(
+                "projection heads of {} and {} numbers are larger than {LARGEST_HEAD}; give a model with smaller ones",
+                heads.hidden, heads.output
+            ),
+        });
+    }
     let head_shapes = [
         (
             "image_projection_head.0.weight",
@@ -224,37 +272,29 @@ fn telling_shapes(config: &ClipConfig) -> Vec<(String, Vec<usize>)> {
     let (vision, text, embed) = (&config.vision_cfg, &config.text_cfg, config.embed_dim);
     let width = vision.width;
     let mut shapes: Vec<(String, Vec<usize>)> = match vision.layers {
-        ImageLayers::VisionTransformer(layers) => {
+        ImageLayers::VisionTransformer(_) => {
             let patch = vision.patch_size.unwrap_or(vision.image_size);
             let tokens = (vision.image_size / patch).pow(2) + 1;
-            let last = format!("visual.transformer.resblocks.{}.", layers - 1);
             vec![
                 ("visual.conv1.weight".into(), vec![width, 3, patch, patch]),
                 ("visual.positional_embedding".into(), vec![tokens, width]),
                 ("visual.proj".into(), vec![width, embed]),
-                (format!("{last}ln_1.weight"), vec![width]),
             ]
         }
-        ImageLayers::ModifiedResNet(layers) => {
+        ImageLayers::ModifiedResNet(_) => {
             let channels = width * 32;
             let tokens = (vision.image_size / REDUCTION).pow(2) + 1;
             let pool = "visual.attnpool";
-            let mut shapes = vec![
+            vec![
                 ("visual.conv1.weight".into(), vec![width / 2, 3, 3, 3]),
                 (
                     format!("{pool}.positional_embedding"),
                     vec![tokens, channels],
                 ),
                 (format!("{pool}.c_proj.weight"), vec![embed, channels]),
-            ];
-            for (i, blocks) in layers.iter().enumerate() {
-                let name = format!("visual.layer{}.{}.bn1.weight", i + 1, blocks - 1);
-                shapes.push((name, vec![width << i]));
-            }
-            shapes
+            ]
         }
     };
-    let last = format!("transformer.resblocks.{}.ln_1.weight", text.layers - 1);
     shapes.extend([
         (
             "positional_embedding".into(),
@@ -265,7 +305,6 @@ fn telling_shapes(config: &ClipConfig) -> Vec<(String, Vec<usize>)> {
             vec![text.vocab_size, text.width],
         ),
         ("text_projection".into(), vec![text.width, embed]),
-        (last, vec![text.width]),
     ]);
     shapes
 }

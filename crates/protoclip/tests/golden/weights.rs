@@ -6,7 +6,8 @@ use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use protoclip::model::weights::{self, WeightSource};
 use protoclip::model::{
-    Clip, ClipConfig, ImageLayers, ImportOptions, import_weights, l2_normalize, load_checkpoint,
+    Clip, ClipConfig, ImageLayers, ImportOptions, check_weights, import_weights, l2_normalize,
+    load_checkpoint,
 };
 
 use crate::golden_file::GoldenFile;
@@ -136,7 +137,7 @@ fn a_model_of_other_sizes_is_refused_with_both_shapes() {
         error.to_string()
     };
     type Case = (fn(&mut ClipConfig), &'static str, [&'static str; 2]);
-    let cases: [Case; 6] = [
+    let cases: [Case; 7] = [
         (
             |_| (),
             "rn",
@@ -170,6 +171,11 @@ fn a_model_of_other_sizes_is_refused_with_both_shapes() {
             |c| c.text_cfg.layers = 1,
             "vit",
             ["transformer.resblocks.1.", "has no place in this model"],
+        ),
+        (
+            |c| c.text_cfg.layers = 1 << 24,
+            "vit",
+            ["transformer.resblocks.2.ln_1.weight", "is missing"],
         ),
         (
             |c| c.embed_dim = 1 << 20,
@@ -274,4 +280,50 @@ fn files_that_are_no_weights_say_what_to_do() {
             .to_string()
             .contains("absent.pt")
     );
+}
+
+#[test]
+fn a_run_is_told_before_it_starts_that_weights_are_not_its_models() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let options = told(folder.path(), "vit");
+    let checkpoint = GoldenFile::path("vit_checkpoint.pt");
+    let model = import_weights(&checkpoint, &options, &Device::flex()).expect("imports");
+    let ours = folder.path().join("model.safetensors");
+    weights::save(&model.clip, &model.config, &ours).expect("saves");
+    for path in [&checkpoint, &ours, &folder.path().to_owned()] {
+        check_weights(path, &config("vit")).expect("fits");
+    }
+    let refused = |path: &Path, change: fn(&mut ClipConfig), words: [&str; 2]| {
+        let mut config = config("vit");
+        change(&mut config);
+        let message = check_weights(path, &config)
+            .expect_err("differs")
+            .to_string();
+        for part in words {
+            assert!(message.contains(part), "{part:?} in {message}");
+        }
+    };
+    // The reference's file says nothing of heads, but that it needs QuickGELU.
+    refused(
+        &checkpoint,
+        |c| c.quick_gelu = false,
+        ["QuickGELU", "-quickgelu"],
+    );
+    let heads = [
+        "image_projection_head.3.weight",
+        "[16, 64], the model needs [8, 64]",
+    ];
+    refused(&checkpoint, |c| c.projection_head.output = 8, heads);
+    refused(
+        &ours,
+        |c| c.quick_gelu = false,
+        ["quick_gelu = true", "has false"],
+    );
+    refused(
+        &ours,
+        |c| c.text_cfg.heads = 2,
+        ["text_cfg.heads = 4", "has 2"],
+    );
+    let width = ["vision_cfg.head_width = 16", "has 32"];
+    refused(&ours, |c| c.vision_cfg.head_width = 32, width);
 }
