@@ -27,7 +27,7 @@ pub(super) fn evaluate(settings: &EvaluateSettings) -> anyhow::Result<()> {
         .map_err(|e| usage(&e))?;
     let inputs = Inputs::find(settings)?;
     let data = data::open_whole(&inputs.data, &|_, _| true).map_err(|e| usage(&e))?;
-    let options = inputs::options(settings, &*data)?;
+    let options = inputs::options(settings, &inputs, &*data)?;
     let loaded = load_checkpoint(&inputs.checkpoint, &device.device)
         .with_context(|| format!("{} cannot be evaluated", inputs.checkpoint.display()))?;
     for note in &loaded.notes {

@@ -17,7 +17,7 @@ pub struct EvaluateSettings {
     /// A run id, a run's or checkpoint's directory, an exported model, a .safetensors or .pt file
     pub checkpoint: PathBuf,
     /// `builtin`, a CSV or TSV file, or a folder with one folder of pictures per class
-    /// [default: the data of the run, for a run]
+    /// [default: the data of the run, for a run or its checkpoint]
     #[arg(long, value_name = "builtin|PATH")]
     pub data: Option<PathBuf>,
     /// How to read --data [default: folder for a directory, csv for a file]
@@ -42,7 +42,7 @@ pub struct EvaluateSettings {
     #[arg(long)]
     pub probe: bool,
     /// Measure only the pairs that a rule holds out: sha1:N, or column:NAME=VALUE; the probe trains
-    /// on the others
+    /// on the others [default: the rule of the run, for its own data]
     #[arg(long, value_name = "RULE")]
     pub holdout: Option<Holdout>,
     /// Seed of splits, clusters and samples

@@ -110,6 +110,22 @@ test("the prototypes have pictures, words and pages of their own", async () => {
   await until("its samples", async () => (await tab.page.locator(".sample").count()) > 0);
 });
 
+test("the evaluation has a table that follows the run, and curves", async () => {
+  await tab.page.getByRole("link", { name: "Evaluate", exact: true }).click();
+  const row = tab.page.locator(".measure-table tr", { hasText: "Zero-shot top-1" });
+  const latest = row.locator(".latest");
+  await until("a share", async () => /^\d+\.\d\d$/.test((await latest.textContent()) ?? ""));
+  assert.match((await row.textContent()) ?? "", /described in prompts/);
+  await until("drawn curves", async () => (await tab.page.locator(".chart canvas").count()) >= 5);
+  const subject = tab.page.locator("[data-fragment] p").first();
+  const before = await subject.textContent();
+  await tab.page.evaluate(() => {
+    window.untouched = true;
+  });
+  await until("the next evaluation", async () => (await subject.textContent()) !== before);
+  assert.ok(await tab.page.evaluate(() => window.untouched), "without a reload");
+});
+
 test("stop asks first and the run ends with a checkpoint", async () => {
   await tab.page.getByRole("link", { name: "Live" }).click();
   await tab.page.getByRole("button", { name: "Stop" }).click();

@@ -39,6 +39,7 @@ const LIBRARY_MAY_IMPORT: [(&str, &[&str]); 11] = [
             "analysis",
             "config",
             "data",
+            "device",
             "kernels",
             "model",
             "prototypes",

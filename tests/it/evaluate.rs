@@ -103,6 +103,21 @@ fn a_run_is_measured_on_any_data_as_table_and_json() {
         measured(&column[part], part);
     }
 
+    // A checkpoint inside a run is measured on the run's own data.
+    let checkpoint = path(&format!("data/runs/{id}/checkpoints/00000003"));
+    let (code, output, error) = run(&[
+        "evaluate",
+        &checkpoint,
+        "--holdout",
+        "sha1:40",
+        "--json",
+        "-",
+    ]);
+    assert_eq!(code, Some(0), "{error}");
+    let report: Value = serde_json::from_str(&output).expect("nothing but JSON");
+    assert_eq!(report["data"]["name"], "built-in emoji");
+    assert_eq!(report["data"]["holdout"], "sha1:40");
+
     let names = path("names.txt");
     std::fs::write(&names, "dark_red\ta deep red square\nblue\ta blue square\n").expect("writes");
     let (code, output, error) = run(&[

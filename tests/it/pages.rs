@@ -3,6 +3,7 @@
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
+use protoclip::train::tag;
 use protoclip_studio::studio::{RunId, RunState};
 use serde_json::json;
 
@@ -100,6 +101,53 @@ async fn a_hostile_name_is_text_on_every_page() {
     }
     let live = site.get(&format!("/runs/{id}")).await.text();
     assert!(live.contains("&#60;img src=x"), "the name is shown");
+}
+
+#[tokio::test]
+async fn a_run_without_evaluation_says_what_to_do() {
+    let site = TestSite::new();
+    let id = finished_run(&site).await;
+    let text = site.get(&format!("/runs/{id}/evaluate")).await.text();
+    assert!(text.contains("Nothing was measured"), "{text}");
+    assert!(text.contains(&format!("protoclip-studio evaluate {id}")));
+    assert!(!text.contains("measure-table"), "no empty table");
+}
+
+#[tokio::test]
+async fn the_evaluate_tab_shows_newest_first_and_best_values() {
+    let site = TestSite::new();
+    let answer = site.ask(Method::POST, "/api/runs", Some(json!({}))).await;
+    let id = RunId::from(answer.json()["id"].as_str().expect("an id"));
+    for (ari, davies_bouldin) in [(4.0, 9.0), (31.256, 2.5), (20.5, 3.25)] {
+        site.runner.steps(1);
+        site.runner.act(Action::Evaluate(vec![
+            (tag::EVAL_ARI, ari),
+            (tag::EVAL_DAVIES_BOULDIN, davies_bouldin),
+        ]));
+    }
+    site.runner.act(Action::Finish);
+    site.wait_for_state(&id, RunState::Finished).await;
+    let text = site.get(&format!("/runs/{id}/evaluate")).await.text();
+    let cells = |name: &str| -> Vec<String> {
+        let row = text
+            .split("<tr>")
+            .find(|row| row.contains(&format!(">{name} <")));
+        let row = row.unwrap_or_else(|| panic!("{name} is not in {text}"));
+        let cells = row.split("<td").skip(1).take(4);
+        let cell = |cell: &str| Some(cell.split_once('>')?.1.split_once('<')?.0.to_owned());
+        cells.filter_map(cell).collect()
+    };
+    assert_eq!(cells("ARI"), ["20.50", "4.00", "31.26", "2"]);
+    assert_eq!(cells("Davies–Bouldin"), ["3.25", "9", "2.5", "2"]);
+    assert!(
+        text.contains("Step 3, on the samples of the episode"),
+        "{text}"
+    );
+    assert!(text.contains("data-chart"), "curves of what was measured");
+    assert!(
+        text.contains("not measured"),
+        "groups without values say so"
+    );
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`config`] | [`RunConfig`](config::RunConfig), presets, validation into [`ValidRunConfig`](config::ValidRunConfig) |
-//! | [`data`] | pair sources (built-in emoji, CSV/TSV), decoding, transforms, episode sampling, batches |
+//! | [`data`] | pair sources (built-in emoji, CSV/TSV, folder per class), held-out parts, decoding, transforms, episode sampling, batches |
 //! | [`tokenizer`] | CLIP's byte-level BPE with its text cleaning |
 //! | [`kernels`] | CPU kernels behind Burn's extension mechanism; the only place with `unsafe` |
 //! | [`model`] | `Clip`: image towers, text tower, projection heads, weights in and out |
@@ -13,7 +13,7 @@
 //! | [`prototypes`] | k-means, prototype back translation, external teachers, snapshots on disk |
 //! | [`analysis`] | cluster quality, modality gap, PCA, maps |
 //! | [`tensor_file`] | named arrays on disk, written atomically |
-//! | [`eval`] | grouping and retrieval of a model on a data set |
+//! | [`eval`] | zero-shot, linear probe, retrieval and grouping; a whole evaluation of a model on a data set |
 //! | [`verify`] | golden values beside ours, on any device |
 //! | [`train`] | [`run`](train::run): episodes, steps, optimizer, checkpoints, events up, control down |
 //!

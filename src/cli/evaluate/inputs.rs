@@ -17,14 +17,18 @@ pub(super) struct Inputs {
     pub(super) checkpoint: PathBuf,
     /// Without a held-out part: the evaluation needs all pairs.
     pub(super) data: DataConfig,
+    /// Which pairs to measure: those asked for, or those that the run holds out.
+    pub(super) holdout: Option<Holdout>,
 }
 
 impl Inputs {
     pub(super) fn find(settings: &EvaluateSettings) -> anyhow::Result<Self> {
-        let run = run_of(settings)?;
-        let checkpoint = match &run {
-            Some(run) => newest(run)?,
-            None => settings.checkpoint.clone(),
+        let (checkpoint, run) = match run_of(settings)? {
+            Some(run) => (newest(&run)?, Some(run)),
+            None => (
+                settings.checkpoint.clone(),
+                run_around(&settings.checkpoint),
+            ),
         };
         let mut data = match (&settings.data, &run) {
             (Some(path), _) => data_at(path, settings.source)?,
@@ -34,6 +38,8 @@ impl Inputs {
                 return Err(UsageError(message.into()).into());
             }
         };
+        let holdout = settings.holdout.clone().or_else(|| data.holdout.take());
+        data.holdout = None;
         let columns = [
             (&settings.image_column, &mut data.image_column),
             (&settings.caption_column, &mut data.caption_column),
@@ -46,9 +52,20 @@ impl Inputs {
         if data.source == DataSource::Csv {
             add_columns(&mut data, settings);
         }
-        data.holdout = None;
-        Ok(Self { checkpoint, data })
+        Ok(Self {
+            checkpoint,
+            data,
+            holdout,
+        })
     }
+}
+
+/// The run that a checkpoint directory lies in.
+fn run_around(checkpoint: &Path) -> Option<RunDirectory> {
+    let folder = checkpoint.canonicalize().ok()?.parent()?.to_owned();
+    let run = folder.parent()?;
+    let inside = folder.ends_with("checkpoints") && run.join("run.json").is_file();
+    inside.then(|| RunDirectory::at(run.to_owned()))
 }
 
 /// The label columns that are asked for, and the one that splits.
@@ -130,6 +147,7 @@ fn data_at(path: &Path, source: Option<SourceKind>) -> anyhow::Result<DataConfig
 /// The options of the command line, checked against the data.
 pub(super) fn options(
     settings: &EvaluateSettings,
+    inputs: &Inputs,
     data: &dyn PairSource,
 ) -> anyhow::Result<EvaluationOptions> {
     let label_columns = match settings.label_columns.is_empty() {
@@ -147,7 +165,7 @@ pub(super) fn options(
         label_columns,
         templates,
         linear_probe: settings.probe,
-        holdout: settings.holdout.clone(),
+        holdout: inputs.holdout.clone(),
     })
 }
 

@@ -16,6 +16,8 @@ use protoclip_studio::studio::{RunJob, Runner};
 pub(crate) enum Action {
     /// One optimizer step with this total loss.
     Step(f64),
+    /// One evaluation at the current step.
+    Evaluate(Vec<(&'static str, f64)>),
     Checkpoint,
     Finish,
     Fail(&'static str),
@@ -155,6 +157,11 @@ impl Runner for ScriptedRunner {
                         step,
                         points: vec![(tag::LOSS_TOTAL.into(), loss)],
                     })?;
+                }
+                Action::Evaluate(values) => {
+                    let points = values.into_iter().map(|(tag, value)| (tag.into(), value));
+                    let points = points.collect();
+                    observer.on_event(TrainEvent::Points { step, points })?;
                 }
                 Action::Checkpoint => save(&job.directory, step, observer)?,
                 Action::Finish => {
