@@ -7,6 +7,7 @@
 
 mod number;
 mod pickle;
+mod pickled_state_dict;
 mod safetensors_file;
 mod source;
 pub(super) mod state_dict;

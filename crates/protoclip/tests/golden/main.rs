@@ -1,6 +1,7 @@
 //! One test binary for everything that is checked against golden fixtures, or against the exact
 //! properties of the method.
 
+mod archives;
 mod export;
 mod golden_file;
 mod gradients;

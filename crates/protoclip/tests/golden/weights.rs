@@ -327,3 +327,56 @@ fn a_run_is_told_before_it_starts_that_weights_are_not_its_models() {
     let width = ["vision_cfg.head_width = 16", "has 32"];
     refused(&ours, |c| c.vision_cfg.head_width = 32, width);
 }
+
+/// The golden vision model without what only the reference has, in half precision or with OpenAI's
+/// three sizes.
+fn openai_like(path: &Path, half: bool, sizes: bool) {
+    let bytes = std::fs::read(GoldenFile::path("vit_open_clip.safetensors")).expect("reads");
+    let file = safetensors::SafeTensors::deserialize(&bytes).expect("safetensors");
+    let mut tensors = Vec::new();
+    for (name, view) in file.iter() {
+        if name.contains("projection_head") || name == "logit_scale_proto" {
+            continue;
+        }
+        let shape = view.shape().to_vec();
+        let (dtype, data) = match half {
+            false => (view.dtype(), view.data().to_vec()),
+            true => {
+                let numbers = view.data().as_chunks::<4>().0.iter();
+                let halves = numbers.map(|&b| half::f16::from_f32(f32::from_le_bytes(b)));
+                let data = halves.flat_map(half::f16::to_le_bytes).collect();
+                (safetensors::Dtype::F16, data)
+            }
+        };
+        tensors.push((name.to_owned(), dtype, shape, data));
+    }
+    for name in ["input_resolution", "context_length", "vocab_size"] {
+        if sizes {
+            let data = 32i64.to_le_bytes().to_vec();
+            tensors.push((name.to_owned(), safetensors::Dtype::I64, Vec::new(), data));
+        }
+    }
+    let views = tensors.iter().map(|(name, dtype, shape, data)| {
+        let view = safetensors::tensor::TensorView::new(*dtype, shape.clone(), data);
+        (name.as_str(), view.expect("a view"))
+    });
+    let written = safetensors::serialize(views, None).expect("serialises");
+    std::fs::write(path, written).expect("writes");
+}
+
+#[test]
+fn openais_weights_have_quick_gelu_and_others_do_not() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let path = folder.path().join("weights.safetensors");
+    for (half, sizes, quick_gelu, reason) in [
+        (false, false, false, "GELU: nothing says"),
+        (true, false, true, "the weights are f16"),
+        (false, true, true, "one of OpenAI's checkpoints"),
+        (true, true, true, "one of OpenAI's checkpoints"),
+    ] {
+        openai_like(&path, half, sizes);
+        let model = load_checkpoint(&path, &Device::flex()).expect("loads");
+        assert_eq!(model.config.quick_gelu, quick_gelu);
+        assert!(model.notes.join("\n").contains(reason), "{:?}", model.notes);
+    }
+}

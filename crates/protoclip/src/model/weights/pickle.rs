@@ -19,20 +19,32 @@ pub(super) use heap::{Heap, Node, NodeId, StorageRef, TensorRef};
 
 /// Longest pickle that is interpreted; tensors' numbers are not in it.
 pub(super) const LONGEST_PICKLE: u64 = 32 << 20;
-/// Most values on the stack, memo entries and values altogether.
-const MOST_VALUES: usize = 4 << 20;
+/// Most values altogether, on the stack, and copied from one collection to another.
+const MOST_VALUES: usize = 1 << 20;
+
+/// Where a pickle comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// `torch.save`
+    Saved,
+    /// A TorchScript archive, whose modules are objects of classes below `__torch__`. They are read as
+    /// named fields; the archive's code is not looked at.
+    Scripted,
+}
 
 /// Runs a pickle; returns its values and which of them is the result.
 ///
 /// # Errors
 /// Says what the pickle holds that is no data, or where it is broken.
-pub(super) fn read(pickle: &[u8]) -> Result<(Heap, NodeId), String> {
+pub(super) fn read(pickle: &[u8], origin: Origin) -> Result<(Heap, NodeId), String> {
     let mut machine = Machine {
         bytes: Bytes::new(pickle),
+        origin,
         heap: Heap::default(),
         stack: Vec::new(),
         marks: Vec::new(),
         memo: HashMap::new(),
+        copied: 0,
     };
     loop {
         let opcode = machine.bytes.byte()?;
@@ -49,11 +61,14 @@ pub(super) fn read(pickle: &[u8]) -> Result<(Heap, NodeId), String> {
 
 struct Machine<'a> {
     bytes: Bytes<'a>,
+    origin: Origin,
     heap: Heap,
     stack: Vec<NodeId>,
     /// Heights of the stack at which open collections begin.
     marks: Vec<usize>,
     memo: HashMap<u32, NodeId>,
+    /// Values copied so far.
+    copied: usize,
 }
 
 impl Machine<'_> {
@@ -81,6 +96,7 @@ impl Machine<'_> {
             b'c' | 0x93 => self.global(opcode),
             b'Q' => self.persistent(),
             b'R' => self.reduce(),
+            0x81 if self.origin == Origin::Scripted => self.new_object(),
             b'b' => self.build(),
             other => Err(format!(
                 "opcode 0x{other:02x} at byte {} is none that a state dict needs",
@@ -190,7 +206,7 @@ impl Machine<'_> {
             (Node::List(list), b'a' | b'e') => list.extend(items),
             (Node::Dict(dict), b's' | b'u') => dict.extend(pairs(&items)?),
             // What is inside an object of no interest is of none either.
-            (Node::Inert(_), _) => {}
+            (Node::Inert, _) => {}
             _ => return Err("items are put into something that is no collection".into()),
         }
         Ok(())
@@ -205,7 +221,7 @@ impl Machine<'_> {
             let module = self.pop()?;
             (self.heap.text(module)?.into(), self.heap.text(name)?.into())
         };
-        let callable = Callable::named(&module, &name)?;
+        let callable = Callable::named(&module, &name, self.origin)?;
         self.push(Node::Callable(callable));
         Ok(())
     }
@@ -214,7 +230,7 @@ impl Machine<'_> {
     fn persistent(&mut self) -> Result<(), String> {
         let id = self.pop()?;
         let storage = StorageRef::from_persistent_id(&self.heap, id)?;
-        self.push(Node::Storage(storage));
+        self.push(Node::Storage(Box::new(storage)));
         Ok(())
     }
 
@@ -227,17 +243,49 @@ impl Machine<'_> {
         };
         let callable = callable.clone();
         let made = callable.apply(&self.heap, arguments)?;
+        match &made {
+            Node::Tuple(items) => self.charge(items.len())?,
+            Node::Dict(items) => self.charge(items.len())?,
+            _ => {}
+        }
         self.push(made);
         Ok(())
     }
 
-    /// BUILD: sets attributes. An `OrderedDict` has some (`_metadata`); they hold no weights.
-    fn build(&mut self) -> Result<(), String> {
+    /// NEWOBJ: an object of a scripted class, without fields yet.
+    fn new_object(&mut self) -> Result<(), String> {
         self.pop()?;
+        let class = self.pop()?;
+        match self.heap.get(class) {
+            Node::Callable(Callable::ScriptClass) => {
+                self.push(Node::Record(Vec::new()));
+                Ok(())
+            }
+            _ => Err("an object is made of something that is no class".into()),
+        }
+    }
+
+    /// BUILD: sets attributes: the fields of a scripted object. An `OrderedDict` has some too
+    /// (`_metadata`); they hold no weights.
+    fn build(&mut self) -> Result<(), String> {
+        let state = self.pop()?;
         let target = *self.stack.last().ok_or_else(underflow)?;
-        match self.heap.get(target) {
-            Node::Dict(_) | Node::Inert(_) => Ok(()),
-            _ => Err("attributes are set on something that has none".into()),
+        let fields = match (self.heap.get(target), self.heap.get(state)) {
+            (Node::Dict(_) | Node::Inert, _) => return Ok(()),
+            (Node::Record(_), Node::Dict(fields)) => fields.clone(),
+            _ => return Err("attributes are set on something that has none".into()),
+        };
+        self.charge(fields.len())?;
+        *self.heap.get_mut(target) = Node::Record(fields);
+        Ok(())
+    }
+
+    /// Counts what was copied, so that no small pickle copies one large collection many times.
+    fn charge(&mut self, values: usize) -> Result<(), String> {
+        self.copied += values;
+        match self.copied > MOST_VALUES {
+            true => Err(format!("the pickle copies more than {MOST_VALUES} values")),
+            false => Ok(()),
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! An archive holds one pickle, which describes the tensors, and one stored (not compressed) entry per
 //! storage. Opening reads the pickle only; an optimizer's state, most of a training checkpoint, is
-//! never read.
+//! never read. TorchScript archives, such as those that OpenAI published, are read likewise: the fields
+//! of their modules are the state dict, and their code is left alone.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -11,9 +12,9 @@ use std::path::Path;
 
 use zip::{CompressionMethod, ZipArchive};
 
-use super::pickle::{self, Heap, LONGEST_PICKLE, Node, NodeId, TensorRef};
+use super::pickle::{self, LONGEST_PICKLE, Origin, TensorRef};
 use super::source::{Location, OpenFile, Opened, WeightEntry};
-use super::{NumberType, WeightsError};
+use super::{NumberType, WeightsError, pickled_state_dict};
 
 /// A tensor of a [`TorchFile`].
 pub(super) type TorchTensor = TensorRef;
@@ -32,8 +33,6 @@ const LARGEST_FILE: u64 = 64 << 30;
 const MOST_ENTRIES: usize = 100_000;
 /// All weights together may take this many times the file's bytes (f16 doubles, tied weights repeat).
 const LARGEST_SHARE: u64 = 4;
-/// Keys under which training scripts keep the state dict, in this order.
-const STATE_DICT_KEYS: [&str; 3] = ["state_dict", "model_state_dict", "model"];
 
 /// Whether a file starts as a zip archive or as a pickle does.
 pub(super) fn looks_like(path: &Path) -> Result<bool, WeightsError> {
@@ -96,13 +95,6 @@ impl TorchFile {
         let folder = pickle.ok_or_else(|| {
             "the archive holds no data.pkl, so torch.save did not write it".to_owned()
         })?;
-        let scripted = archive.index_for_name(&format!("{folder}constants.pkl"));
-        if scripted.is_some() {
-            return Err(
-                "a TorchScript archive holds a program; save its weights alone: torch.save(torch.jit.load(path, \"cpu\").state_dict(), new_path)"
-                    .into(),
-            );
-        }
         Ok(Self { archive, folder })
     }
 
@@ -115,8 +107,14 @@ impl TorchFile {
         let bytes = self
             .entry("data.pkl", LONGEST_PICKLE)?
             .ok_or_else(|| "data.pkl is missing".to_owned())?;
-        let (heap, root) = pickle::read(&bytes).map_err(|e| format!("data.pkl: {e}"))?;
-        let tensors = find_state_dict(&heap, root)?;
+        let constants = format!("{}constants.pkl", self.folder);
+        let origin = match self.archive.index_for_name(&constants) {
+            Some(_) => Origin::Scripted,
+            None => Origin::Saved,
+        };
+        let read = pickle::read(&bytes, origin);
+        let (heap, root) = read.map_err(|e| format!("data.pkl: {e}"))?;
+        let tensors = pickled_state_dict::find(&heap, root)?;
         let entries = tensors.into_iter().map(|(name, tensor)| {
             let entry = WeightEntry {
                 shape: tensor.shape.clone(),
@@ -199,43 +197,6 @@ fn gather(tensor: &TorchTensor, number_type: &NumberType, width: usize, bytes: &
         }
     }
     values
-}
-
-/// The tensors of the state dict in a pickle's result.
-fn find_state_dict(heap: &Heap, root: NodeId) -> Result<Vec<(String, TensorRef)>, String> {
-    let Node::Dict(top) = heap.get(root) else {
-        return Err(
-            "holds no dictionary; save the weights with torch.save(model.state_dict(), path)"
-                .into(),
-        );
-    };
-    let below = |key: &str| {
-        let found = top.iter().rev().find(|(k, _)| heap.text(*k) == Ok(key));
-        found.map(|(_, value)| tensors(heap, *value))
-    };
-    let nested = STATE_DICT_KEYS.iter().filter_map(|key| below(key));
-    let found = nested
-        .chain([tensors(heap, root)])
-        .find(|found| !found.is_empty());
-    found.ok_or_else(|| {
-        let keys: Vec<&str> = top.iter().filter_map(|(k, _)| heap.text(*k).ok()).collect();
-        format!(
-            "holds no state dict, neither at the top nor under {}; its keys are {:?}",
-            STATE_DICT_KEYS.join(", "),
-            &keys[..keys.len().min(8)]
-        )
-    })
-}
-
-fn tensors(heap: &Heap, dict: NodeId) -> Vec<(String, TensorRef)> {
-    let Node::Dict(items) = heap.get(dict) else {
-        return Vec::new();
-    };
-    let tensor = |&(key, value): &(NodeId, NodeId)| match (heap.get(key), heap.get(value)) {
-        (Node::Text(name), Node::Tensor(tensor)) => Some((name.clone(), tensor.clone())),
-        _ => None,
-    };
-    items.iter().filter_map(tensor).collect()
 }
 
 /// Refuses files whose tensors, read, would be far larger than the file.

@@ -1,5 +1,6 @@
 //! The names that a pickle may mention, and what they make.
 
+use super::Origin;
 use super::heap::{Heap, Node, NodeId, TensorRef};
 use crate::model::weights::NumberType;
 
@@ -16,9 +17,14 @@ pub(in crate::model::weights) enum Callable {
     RebuildParameter,
     /// `torch.FloatStorage` and its like.
     Storage(NumberType),
+    /// A class below `__torch__` in a TorchScript archive.
+    ScriptClass,
     /// Makes values that are no weights, such as NumPy scalars in a training log.
-    Inert(String),
+    Inert,
 }
+
+/// Characters of a name that an error repeats.
+const LONGEST_NAME: usize = 120;
 
 /// Modules and names whose results are of no interest and never looked into. Protocol 2 calls Python's
 /// own module `__builtin__`.
@@ -42,8 +48,13 @@ impl Callable {
     ///
     /// # Errors
     /// For every name that is not on the list.
-    pub(super) fn named(module: &str, name: &str) -> Result<Self, String> {
+    pub(super) fn named(module: &str, name: &str, origin: Origin) -> Result<Self, String> {
+        let scripted = origin == Origin::Scripted;
         let known = match (module, name) {
+            (class, _) if scripted && is_script_class(class) => Some(Self::ScriptClass),
+            ("torch.jit._pickle", list) if scripted && list.starts_with("build_") => {
+                Some(Self::Inert)
+            }
             ("collections", "OrderedDict") => Some(Self::OrderedDict),
             ("torch", "Size") => Some(Self::Size),
             ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2") => Some(Self::RebuildTensor),
@@ -57,12 +68,12 @@ impl Callable {
         let inert = || {
             let listed = INERT.contains(&(module, name));
             let number = module == "torch" && is_number_type(name);
-            (listed || number).then(|| Self::Inert(format!("{module}.{name}")))
+            (listed || number).then_some(Self::Inert)
         };
         known.or_else(inert).ok_or_else(|| {
+            let full: String = format!("{module}.{name}").chars().take(LONGEST_NAME).collect();
             format!(
-                "{:?} is code, not data, and is not run; save the weights alone with torch.save(model.state_dict(), path)",
-                format!("{module}.{name}")
+                "{full:?} is code, not data, and is not run; save the weights alone with torch.save(model.state_dict(), path)"
             )
         })
     }
@@ -76,15 +87,22 @@ impl Callable {
                 [] => Ok(Node::Tuple(Vec::new())),
                 [sizes, ..] => Ok(Node::Tuple(heap.items(*sizes)?.to_vec())),
             },
-            Self::RebuildTensor => TensorRef::from_arguments(heap, arguments).map(Node::Tensor),
+            Self::RebuildTensor => TensorRef::from_arguments(heap, arguments)
+                .map(Box::new)
+                .map(Node::Tensor),
             Self::RebuildParameter => match arguments.first().map(|&first| heap.get(first)) {
                 Some(Node::Tensor(tensor)) => Ok(Node::Tensor(tensor.clone())),
                 _ => Err("a parameter is made of something that is no tensor".into()),
             },
-            Self::Inert(name) => Ok(Node::Inert(name.clone())),
+            Self::Inert => Ok(Node::Inert),
+            Self::ScriptClass => Err("a class is called as a function".into()),
             Self::Storage(_) => Err("a storage is called as a function".into()),
         }
     }
+}
+
+fn is_script_class(module: &str) -> bool {
+    module == "__torch__" || module.starts_with("__torch__.")
 }
 
 /// `OrderedDict()` or `OrderedDict([(key, value), …])`.

@@ -23,11 +23,13 @@ pub(in crate::model::weights) enum Node {
     List(Vec<NodeId>),
     /// In the order of the pickle; of equal keys the last counts.
     Dict(Vec<(NodeId, NodeId)>),
+    /// A scripted module: its fields by name.
+    Record(Vec<(NodeId, NodeId)>),
     Callable(Callable),
-    Storage(StorageRef),
-    Tensor(TensorRef),
-    /// A value that is no weight, by the name of what made it.
-    Inert(String),
+    Storage(Box<StorageRef>),
+    Tensor(Box<TensorRef>),
+    /// A value that is no weight.
+    Inert,
 }
 
 /// A storage by name: an entry of the archive.
@@ -48,6 +50,8 @@ pub(in crate::model::weights) struct TensorRef {
     pub(in crate::model::weights) strides: Vec<usize>,
 }
 
+/// Longest name of a storage; torch.save numbers them.
+const LONGEST_KEY: usize = 64;
 /// Most axes of a tensor; weights have up to four.
 const MOST_AXES: usize = 8;
 
@@ -119,8 +123,14 @@ impl StorageRef {
         let Node::Callable(Callable::Storage(number_type)) = heap.get(class) else {
             return Err("a storage has no class".into());
         };
+        let key = heap.text(key)?;
+        if key.len() > LONGEST_KEY {
+            return Err(format!(
+                "the name of a storage has more than {LONGEST_KEY} bytes"
+            ));
+        }
         Ok(Self {
-            key: heap.text(key)?.to_owned(),
+            key: key.to_owned(),
             number_type: number_type.clone(),
             count: heap.size(count)?,
         })
@@ -137,7 +147,7 @@ impl TensorRef {
             return Err("a tensor has no storage".into());
         };
         let tensor = Self {
-            storage: storage.clone(),
+            storage: StorageRef::clone(storage),
             offset: heap.size(*offset)?,
             shape: heap.sizes(*shape)?,
             strides: heap.sizes(*strides)?,

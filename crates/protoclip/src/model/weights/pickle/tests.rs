@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn run(pickle: &[u8]) -> Result<Node, String> {
-    let (heap, root) = read(pickle)?;
+    let (heap, root) = read(pickle, Origin::Saved)?;
     Ok(heap.get(root).clone())
 }
 
@@ -54,9 +54,7 @@ fn data_is_read_with_its_memo_and_marks() {
     let pickle = b"\x80\x02}q\x00(X\x01\x00\x00\x00aK\x07X\x01\x00\x00\x00b(K\x01M\x00\x01J\xff\xff\xff\xffteu.";
     // The tuple's items were put into a list that is not there.
     assert!(refused(pickle).contains("no collection"));
-    let (heap, root) =
-        read(b"\x80\x02}q\x00(X\x01\x00\x00\x00aK\x07X\x01\x00\x00\x00b(K\x01M\x00\x01J\xff\xff\xff\xfftu.")
-            .expect("reads");
+    let (heap, root) = read(b"\x80\x02}q\x00(X\x01\x00\x00\x00aK\x07X\x01\x00\x00\x00b(K\x01M\x00\x01J\xff\xff\xff\xfftu.", Origin::Saved).expect("reads");
     let Node::Dict(items) = heap.get(root) else {
         panic!("no dictionary");
     };
@@ -100,6 +98,44 @@ fn a_collection_inside_itself_and_deep_nesting_cost_nothing() {
     let mut many = vec![b'N'; MOST_VALUES + 2];
     many.push(b'.');
     assert!(refused(&many).contains("more than"));
+}
+
+#[test]
+fn a_small_pickle_cannot_copy_a_large_collection_many_times() {
+    let mut pickle = b"\x80\x02](".to_vec();
+    pickle.extend(vec![b'N'; 100_000]);
+    pickle.extend(b"eq\x00");
+    for _ in 0..20 {
+        pickle.extend(b"ctorch\nSize\nh\x00\x85R");
+    }
+    pickle.push(b'.');
+    assert!(refused(&pickle).contains("copies more than"));
+    // One long name for many storages.
+    let long = "7".repeat(1000);
+    let count = (long.len() as u32).to_le_bytes();
+    let mut pickle = b"\x80\x02(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX".to_vec();
+    pickle.extend(count);
+    pickle.extend(long.as_bytes());
+    pickle.extend(b"X\x03\x00\x00\x00cpuK\x06tQ.");
+    assert!(refused(&pickle).contains("name of a storage"));
+}
+
+#[test]
+fn scripted_modules_are_fields_and_only_in_their_own_archives() {
+    // M(weight=None, b=M(…)), the inner one with no fields.
+    let pickle = b"\x80\x02c__torch__.net\nM\nq\x00)\x81}(X\x01\x00\x00\x00wNX\x01\x00\x00\x00bh\x00)\x81}bub.";
+    let (heap, root) = read(pickle, Origin::Scripted).expect("reads");
+    let Node::Record(fields) = heap.get(root) else {
+        panic!("no record");
+    };
+    assert_eq!(heap.text(fields[1].0), Ok("b"));
+    assert_eq!(heap.get(fields[1].1), &Node::Record(Vec::new()));
+    assert!(refused(pickle).contains("__torch__.net.M"));
+    let other = b"\x80\x02cbuiltins\nobject\n)\x81.";
+    let message = read(other, Origin::Scripted).expect_err("code");
+    assert!(message.contains("is code, not data"), "{message}");
+    let called = b"\x80\x02c__torch__\nM\n)R.";
+    read(called, Origin::Scripted).expect_err("a class is not called");
 }
 
 #[test]
@@ -167,7 +203,12 @@ fn a_changed_pickle_is_an_error_or_data_of_its_size() {
         ..ProptestConfig::default()
     });
     let read_again = std::cell::Cell::new(0);
-    let outcome = runner.run(&changes, |changes| {
+    let outcome = runner.run(&(changes, any::<bool>()), |(changes, scripted)| {
+        let origin = if scripted {
+            Origin::Scripted
+        } else {
+            Origin::Saved
+        };
         let mut bytes = pickle.clone();
         for (at, byte, kind) in changes {
             let at = at.index(bytes.len());
@@ -177,7 +218,7 @@ fn a_changed_pickle_is_an_error_or_data_of_its_size() {
                 _ => bytes[at] = byte,
             }
         }
-        if let Ok((heap, _)) = read(&bytes) {
+        if let Ok((heap, _)) = read(&bytes, origin) {
             read_again.set(read_again.get() + 1);
             prop_assert!(heap.len() <= bytes.len());
             for id in 0..heap.len() {
