@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use protoclip::data::{self, PairSource};
 use protoclip::device::DeviceChoice;
 use protoclip::eval::{self, Encoder, EvaluateError, EvaluationPhase, EvaluationReport};
-use protoclip::model::load_checkpoint;
+use protoclip::model::{ImportOptions, import_weights};
 use protoclip::tokenizer::Tokenizer;
 
 use self::inputs::Inputs;
@@ -28,10 +28,14 @@ pub(super) fn evaluate(settings: &EvaluateSettings) -> anyhow::Result<()> {
     let inputs = Inputs::find(settings)?;
     let data = data::open_whole(&inputs.data, &|_, _| true).map_err(|e| usage(&e))?;
     let options = inputs::options(settings, &inputs, &*data)?;
-    let loaded = load_checkpoint(&inputs.checkpoint, &device.device)
+    let given = ImportOptions {
+        model: settings.model.clone(),
+        ..ImportOptions::default()
+    };
+    let loaded = import_weights(&inputs.checkpoint, &given, &device.device)
         .with_context(|| format!("{} cannot be evaluated", inputs.checkpoint.display()))?;
     for note in &loaded.notes {
-        tracing::info!("{note}");
+        eprintln!("note: {note}");
     }
     let tokenizer = Arc::new(Tokenizer::new());
     let batch = usize::from(settings.batch_size);

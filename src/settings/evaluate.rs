@@ -16,6 +16,9 @@ Examples:
 pub struct EvaluateSettings {
     /// A run id, a run's or checkpoint's directory, an exported model, a .safetensors or .pt file
     pub checkpoint: PathBuf,
+    /// A model name or an OpenCLIP-style JSON file, where the weight file does not tell its shape
+    #[arg(long, value_name = "NAME|FILE")]
+    pub model: Option<String>,
     /// `builtin`, a CSV or TSV file, or a folder with one folder of pictures per class
     /// [default: the data of the run, for a run or its checkpoint]
     #[arg(long, value_name = "builtin|PATH")]
@@ -32,7 +35,8 @@ pub struct EvaluateSettings {
     /// Column with class labels; can be repeated [default: those the data set brings itself]
     #[arg(long = "label-column", value_name = "NAME")]
     pub label_columns: Vec<String>,
-    /// Names of the classes: one per line in the order of the labels, or label<TAB>name
+    /// Names of the classes: one per line in the order of the labels, or lines of a
+    /// label, a tab and its name
     #[arg(long, value_name = "FILE")]
     pub classes: Option<PathBuf>,
     /// Prompt templates: one sentence with {} per line

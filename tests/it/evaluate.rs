@@ -33,7 +33,9 @@ fn pictures(folder: &Path) {
             RgbImage::from_pixel(32, 32, colour)
                 .save(folder.join(&file))
                 .expect("saves");
-            rows += &format!("{file},a {class} square,{class}\n{file},number {number},{class}\n");
+            rows += &format!(
+                "{file},a {class} square {number},{class}\n{file},number {number} of {class},{class}\n"
+            );
         }
     }
     std::fs::write(folder.join("blue/broken.png"), b"no picture").expect("writes");
@@ -92,6 +94,8 @@ fn a_run_is_measured_on_any_data_as_table_and_json() {
     let report: Value = serde_json::from_str(&output).expect("nothing but JSON");
     assert_eq!(report["data"]["pictures"], 30);
     assert_eq!(report["data"]["skipped_rows"], 1);
+    let reason = report["retrieval"]["reason"].as_str().expect("a reason");
+    assert!(reason.contains("2 of 30 captions"), "{reason}");
     let column = &report["columns"][0];
     assert_eq!(column["column"], "class");
     assert_eq!(column["class_names"][1], "dark red");

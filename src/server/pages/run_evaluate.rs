@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use protoclip::config::{EvaluatedPairs, RunConfig};
+use protoclip::config::{DataSource, EvaluatedPairs, RunConfig};
 use protoclip::train::tag;
 
 use super::chart_catalogue::{Chart, evaluation_charts};
@@ -148,13 +148,19 @@ fn shown(measure: &Measure, value: f64) -> String {
 }
 
 fn subject(step: u64, config: &RunConfig) -> String {
-    let step = grouped(step);
-    match (config.evaluation.on, &config.data.holdout) {
+    let pairs = match (config.evaluation.on, &config.data.holdout) {
         (EvaluatedPairs::Holdout, Some(holdout)) => {
-            format!("Step {step}, on the pairs that {holdout} keeps from training")
+            format!("the pairs that {holdout} keeps from training")
         }
-        _ => format!("Step {step}, on the samples of the episode"),
-    }
+        _ => "the samples of the episode".to_owned(),
+    };
+    let classes = match (config.data.source, config.data.label_columns.first()) {
+        (DataSource::Builtin, _) => "; classes are the emoji groups".to_owned(),
+        (DataSource::Folder, _) => "; classes are the folders".to_owned(),
+        (DataSource::Csv, Some(column)) => format!("; classes are those of column {column}"),
+        (DataSource::Csv, None) => String::new(),
+    };
+    format!("Step {}, on {pairs}{classes}", grouped(step))
 }
 
 /// Step and value of every finite point of a curve, ascending.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use rand::seq::SliceRandom;
+use rustc_hash::FxHashSet;
 
 use super::columns::{ColumnContext, column_report};
 use super::features::{Encoder, PairFeatures};
@@ -129,7 +130,7 @@ pub fn evaluate(
     };
     Ok(EvaluationReport {
         spaces: spaces(&measured, options.seed, progress)?,
-        retrieval: retrieval_part(&measured, options.seed, progress)?,
+        retrieval: retrieval_part(&**data, &measured, options.seed, progress)?,
         no_columns: columns
             .is_empty()
             .then(|| "the data set has no label column".to_owned()),
@@ -272,11 +273,37 @@ fn spaces(
     Ok(timed(|| space_scores(features, seed)))
 }
 
+/// Of this many captions, at least half must be different for retrieval to mean anything.
+const CAPTIONS_COMPARED: usize = 10_000;
+
+/// Why retrieval would measure nothing: captions that are class names cannot tell pictures apart.
+fn repeated_captions(
+    data: &dyn PairSource,
+    features: &PairFeatures,
+) -> Result<Option<String>, EvaluateError> {
+    let mut different = FxHashSet::default();
+    let compared = features.text_samples.iter().take(CAPTIONS_COMPARED);
+    let count = compared.len();
+    for &sample in compared {
+        different.insert(data.caption(sample)?);
+    }
+    let different = different.len();
+    Ok((2 * different < count).then(|| {
+        format!(
+            "only {different} of {count} captions are different; they cannot tell pictures apart"
+        )
+    }))
+}
+
 fn retrieval_part(
+    data: &dyn PairSource,
     features: &PairFeatures,
     seed: u64,
     progress: EvaluationProgress<'_>,
 ) -> Result<Part<RetrievalReport>, EvaluateError> {
+    if let Some(reason) = repeated_captions(data, features)? {
+        return Ok(Part::absent(reason));
+    }
     let pictures = features.image_samples.len();
     let sampled = pictures > RETRIEVAL_LIMIT;
     let sample;
