@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::tensor::Device;
 use proptest::prelude::*;
 use protoclip::model::weights::WeightSource;
-use protoclip::model::{ClipConfig, ImportOptions, import_into, load_checkpoint};
+use protoclip::model::{ClipConfig, ImportOptions, check_weights, import_into, load_checkpoint};
 use protoclip::train::{ExportOptions, export_checkpoint};
 use serde_json::Value;
 
@@ -76,6 +76,10 @@ fn exports_hold_the_bits_of_their_origin_in_what_open_clip_asks_for() {
 
         let model = load_checkpoint(&target, &Device::flex()).expect("loads");
         assert_eq!(model.config, config(kind));
+        // A run may name the directory as its model and as its weights.
+        let named = ClipConfig::load(target.to_str().expect("text")).expect("loads");
+        assert_eq!(named, config(kind));
+        check_weights(&target, &named).expect("fits");
         let settings = json(&target.join("open_clip_config.json"));
         assert_eq!(settings["model_cfg"]["quick_gelu"], true);
         assert_eq!(settings["model_cfg"]["embed_dim"], 32);

@@ -8,8 +8,9 @@ use super::{ImportError, ImportOptions};
 use crate::model::weights::{NumberType, WeightSource, WeightsError, state_dict::OPENAI_KEYS};
 use crate::model::{ClipConfig, ImageLayers, ModelConfigError, architecture};
 
-/// Configurations that a directory may hold, likewise.
-const CONFIGS: [&str; 2] = ["open_clip_config.json", "config.json"];
+/// Configurations that a directory may hold. Ours comes first, since OpenCLIP's has no projection head;
+/// in a run's checkpoint it is the run's, which is passed over.
+const CONFIGS: [&str; 2] = ["config.json", "open_clip_config.json"];
 
 /// The configuration given, in the file, beside it, or that of the shapes, in this order.
 pub(super) fn choose_config(
