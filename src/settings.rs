@@ -123,6 +123,9 @@ pub struct VerifySettings {
     /// Device to compute on: auto, cpu, cuda:N or wgpu
     #[arg(long, default_value = "cpu", env = "PROTOCLIP_STUDIO_DEVICE")]
     pub device: String,
+    /// Hugging Face directory of the text encoder behind teacher_*.json
+    #[arg(long, value_name = "DIR")]
+    pub teacher: Option<PathBuf>,
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub json: bool,

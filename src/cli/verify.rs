@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use anyhow::bail;
 use protoclip::device::DeviceChoice;
-use protoclip::verify::{Case, Summary, verify as run_verify};
+use protoclip::verify::{Case, Summary, VerifyOptions, verify as run_verify};
 
 use super::UsageError;
 use crate::settings::VerifySettings;
@@ -30,7 +30,11 @@ pub(super) fn verify(settings: VerifySettings) -> anyhow::Result<()> {
             written = writeln!(out, "{}", line(case));
         }
     };
-    let summary = run_verify(&settings.folder, &device.device, &mut print)
+    let options = VerifyOptions {
+        device: device.device,
+        teacher: settings.teacher,
+    };
+    let summary = run_verify(&settings.folder, &options, &mut print)
         .map_err(|e| UsageError(e.to_string()))?;
     written?;
     match settings.json {

@@ -12,6 +12,7 @@
 //! | [`loss`] | InfoNCE, prototype loss; takes tensors, knows no model |
 //! | [`prototypes`] | k-means, prototype back translation, external teachers, snapshots on disk |
 //! | [`analysis`] | cluster quality, modality gap, PCA, maps |
+//! | [`teacher`] | BERT and RoBERTa text encoders as external teachers |
 //! | [`tensor_file`] | named arrays on disk, written atomically |
 //! | [`eval`] | zero-shot, linear probe, retrieval and grouping; a whole evaluation of a model on a data set |
 //! | [`verify`] | golden values beside ours, on any device |
@@ -32,6 +33,7 @@ pub mod kernels;
 pub mod loss;
 pub mod model;
 pub mod prototypes;
+pub mod teacher;
 pub mod tensor_file;
 pub mod tokenizer;
 pub mod train;

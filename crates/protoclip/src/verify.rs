@@ -13,6 +13,7 @@ mod model;
 mod pca;
 mod prototypes;
 mod schedule;
+mod teacher;
 mod text;
 mod training;
 mod vision;
@@ -170,25 +171,44 @@ const COMPANIONS: [&str; 4] = [
     "*_checkpoint_ddp.pt",
 ];
 
-/// Runs every golden file in `folder` on `device`.
+/// What [`verify`] computes with.
+#[derive(Debug, Clone)]
+pub struct VerifyOptions {
+    pub device: Device,
+    /// Hugging Face directory of the text encoder that `teacher_*.json` was computed with; without
+    /// it those files are skipped.
+    pub teacher: Option<PathBuf>,
+}
+
+/// Runs every golden file in `folder`.
 ///
 /// # Errors
 /// When the folder cannot be read. A damaged file is part of the [`Summary`].
-pub fn verify(folder: &Path, device: &Device, on_case: OnCase<'_>) -> Result<Summary, GoldenError> {
+pub fn verify(
+    folder: &Path,
+    options: &VerifyOptions,
+    on_case: OnCase<'_>,
+) -> Result<Summary, GoldenError> {
     let mut summary = Summary::default();
     for name in names_in(folder)? {
-        let Some((_, check)) = CHECKS.iter().find(|(pattern, _)| matches(pattern, &name)) else {
-            if let Some(reason) = why_skipped(&name) {
-                summary.skipped.push((name, reason.into()));
-            }
+        let check = CHECKS.iter().find(|(pattern, _)| matches(pattern, &name));
+        let encoder = options.teacher.as_deref().filter(|_| is_teacher(&name));
+        if check.is_none() && encoder.is_none() {
+            let reason = why_skipped(&name).map(|reason| (name, reason.into()));
+            summary.skipped.extend(reason);
             continue;
-        };
+        }
         let mut report = Report {
             file: name.clone(),
             cases: Vec::new(),
             on_case: &mut *on_case,
         };
-        let result = check(&folder.join(&name), device, &mut report);
+        let path = folder.join(&name);
+        let result = match (check, encoder) {
+            (Some((_, check)), _) => check(&path, &options.device, &mut report),
+            (None, Some(encoder)) => teacher::check(&path, encoder, &options.device, &mut report),
+            (None, None) => Ok(()),
+        };
         let cases = report.cases;
         match result {
             Ok(()) if cases.is_empty() => {
@@ -226,14 +246,19 @@ fn matches(pattern: &str, name: &str) -> bool {
 
 /// Why a golden-looking file has no check; `None` for companions and other files.
 fn why_skipped(name: &str) -> Option<&'static str> {
+    let encoded = name.starts_with("teacher_") && name.ends_with(".safetensors");
     let golden = name.ends_with(".safetensors") || name.ends_with(".pt") || name.ends_with(".json");
-    if !golden || COMPANIONS.iter().any(|pattern| matches(pattern, name)) {
+    if !golden || encoded || COMPANIONS.iter().any(|pattern| matches(pattern, name)) {
         return None;
     }
-    match name.starts_with("teacher_") {
-        true => Some("the text encoder of an external teacher is not part of this program yet"),
+    match is_teacher(name) {
+        true => Some("needs --teacher DIR, the text encoder that the file names"),
         false => Some("no golden file of a known name"),
     }
+}
+
+fn is_teacher(name: &str) -> bool {
+    name.starts_with("teacher_") && name.ends_with(".json")
 }
 
 /// The file beside `path` whose name has `end` in place of `own_end`.
@@ -243,8 +268,11 @@ fn beside(path: &Path, own_end: &str, end: &str) -> PathBuf {
     path.with_file_name(format!("{stem}{end}"))
 }
 
-/// Largest difference between two rows of numbers; infinite when one is NaN.
+/// Largest difference between two rows of numbers; infinite when one is NaN or they differ in length.
 fn worst(found: &[f32], wanted: &[f32]) -> f64 {
+    if found.len() != wanted.len() {
+        return f64::INFINITY;
+    }
     let pairs = found.iter().zip(wanted);
     pairs.fold(0.0, |worst: f64, (a, b)| {
         let difference = f64::from((a - b).abs());
