@@ -1,7 +1,8 @@
 //! Exact properties of the method: what back translation keeps, and what is lost without it.
 //!
 //! Teacher and student see the same samples near the same cluster centres. The teacher's features are
-//! clustered, the clusters translated, and the student scored with the real prototype loss.
+//! clustered, the clusters translated, and the student scored with the real prototype loss. The
+//! figures: `cargo test --workspace --test golden properties -- --nocapture`.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use protoclip::loss::proto::{ProtoTarget, ProtoTermInput, proto_term};
@@ -165,6 +166,14 @@ fn rotating_one_modality_changes_nothing_with_translation_and_ruins_it_without()
             accuracy_without += without.accuracy_percent / 8.0;
         }
         let chance = 100.0 / CLUSTERS as f64;
+        println!(
+            "rotation, {target:?}: translated {:.1} % and loss {:.4}; untranslated {:.1} % before, \
+             {accuracy_without:.1} % after (chance {chance:.1} %, ln K {:.3})",
+            before.accuracy_percent,
+            before.loss,
+            plain.accuracy_percent,
+            (CLUSTERS as f64).ln()
+        );
         assert!(accuracy_without < 3.0 * chance, "{accuracy_without}");
     }
 }
@@ -179,6 +188,10 @@ fn a_common_shift_keeps_accuracy_though_the_loss_rises() {
         teacher: episode.teacher,
     };
     let after = moved.with_translation(ProtoTarget::Hard);
+    println!(
+        "shift by a unit vector: accuracy {:.1} % to {:.1} %, loss {:.3} to {:.3}",
+        before.accuracy_percent, after.accuracy_percent, before.loss, after.loss
+    );
     assert!(
         after.accuracy_percent > before.accuracy_percent - 5.0,
         "{after:?} {before:?}"
@@ -199,6 +212,7 @@ fn soft_targets_flatten_when_the_teacher_shares_an_offset() {
             teacher: shifted(&episode.teacher, &by),
         };
         let entropy = moved.with_translation(SOFT).target_entropy;
+        println!("teacher offset {length}: target entropy {last:.3} to {entropy:.3} nats");
         assert!(entropy > last, "{entropy} after {last} at {length}");
         last = entropy;
     }
