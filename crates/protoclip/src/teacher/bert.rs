@@ -160,7 +160,10 @@ impl Weights<'_> {
     fn embeddings(&mut self, name: &str, rows: usize) -> Result<Tensor<2>, WeightsError> {
         let shape = [rows, self.hidden];
         let values = self.values(&format!("embeddings.{name}.weight"), &shape)?;
-        Ok(Tensor::from_data(TensorData::new(values, shape), self.device))
+        Ok(Tensor::from_data(
+            TensorData::new(values, shape),
+            self.device,
+        ))
     }
 
     fn dense(&mut self, name: &str, input: usize, output: usize) -> Result<Dense, WeightsError> {
@@ -181,8 +184,15 @@ impl Weights<'_> {
 
     fn norm(&mut self, name: &str) -> Result<Norm, WeightsError> {
         // Names from TensorFlow days.
-        let old = self.source.entry(&format!("{}{name}.gamma", self.prefix)).is_some();
-        let (weight, bias) = if old { ("gamma", "beta") } else { ("weight", "bias") };
+        let old = self
+            .source
+            .entry(&format!("{}{name}.gamma", self.prefix))
+            .is_some();
+        let (weight, bias) = if old {
+            ("gamma", "beta")
+        } else {
+            ("weight", "bias")
+        };
         Ok(Norm {
             weight: self.vector(&format!("{name}.{weight}"), self.hidden)?,
             bias: self.vector(&format!("{name}.{bias}"), self.hidden)?,
@@ -192,7 +202,10 @@ impl Weights<'_> {
 
     fn vector(&mut self, name: &str, length: usize) -> Result<Tensor<1>, WeightsError> {
         let values = self.values(name, &[length])?;
-        Ok(Tensor::from_data(TensorData::new(values, [length]), self.device))
+        Ok(Tensor::from_data(
+            TensorData::new(values, [length]),
+            self.device,
+        ))
     }
 
     fn values(&mut self, name: &str, wanted: &[usize]) -> Result<Vec<f32>, WeightsError> {
