@@ -78,6 +78,16 @@ impl<'a> Replay<'a> {
         self.model.as_ref().ok_or_else(gone)
     }
 
+    /// The log-scales of InfoNCE and of the prototype terms.
+    ///
+    /// # Errors
+    /// When a step failed.
+    pub(crate) fn log_scales(&self) -> Result<[f64; 2], TrainError> {
+        let model = self.model()?;
+        let scales = [&model.logit_scale, &model.logit_scale_proto];
+        Ok(scales.map(|scale| f64::from(scale.val().into_scalar::<f32>())))
+    }
+
     fn assignments(&self, samples: &[u32]) -> BatchAssignments {
         let of = |clusters: &SpaceClusters| -> Vec<u32> {
             let labels = samples.iter().map(|&s| clusters.assignments[s as usize]);

@@ -46,7 +46,7 @@ fn a_vision_transformer_is_held_to_the_tolerance_over_all_its_steps() {
         .iter()
         .find(|c| c.case.contains("steps"))
         .expect("compared");
-    assert_eq!(steps.case, "all 40 steps, losses and gradient norm");
+    assert_eq!(steps.case, "all 40 steps, losses, norm and scales");
     assert_eq!((steps.tolerance, steps.measure), (1e-3, Measure::Relative));
 }
 

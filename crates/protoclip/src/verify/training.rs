@@ -38,16 +38,18 @@ const TWINS: usize = 4;
 /// dense layer changes.
 const MOVED: u32 = 4;
 
-/// Figures of a step, in the order of [`StepLog::figures`].
-const FIGURES: [&str; 7] = [
+/// Figures that a step reports; both log-scales after it follow them. Accuracies, which jump by a
+/// whole sample, are not compared.
+const FIGURES: [&str; 5] = [
     tag::LOSS_CLIP,
     tag::LOSS_PROTO,
     tag::LOSS_EXTERNAL,
     tag::LOSS_TOTAL,
     tag::GRAD_NORM,
-    tag::PROTO_ACCURACY_IMAGE,
-    tag::PROTO_ACCURACY_TEXT,
 ];
+
+/// In the order of [`FIGURES`], then the log-scales of InfoNCE and of the prototype terms.
+type StepFigures = [f64; 7];
 
 #[derive(Deserialize)]
 struct Log {
@@ -77,27 +79,27 @@ struct StepLog {
     loss_external: f64,
     loss_total: f64,
     grad_norm: f64,
-    acc_img2text: f64,
-    acc_text2img: f64,
+    logit_scale: f64,
+    logit_scale_proto: f64,
 }
 
 impl StepLog {
-    fn figures(&self) -> [f64; 7] {
+    fn figures(&self) -> StepFigures {
         [
             self.loss_clip,
             self.loss_proto,
             self.loss_external,
             self.loss_total,
             self.grad_norm,
-            self.acc_img2text,
-            self.acc_text2img,
+            self.logit_scale,
+            self.logit_scale_proto,
         ]
     }
 }
 
 /// What a replay gave: figures by step, and the features after the last one.
 struct Course {
-    figures: Vec<[f64; 7]>,
+    figures: Vec<StepFigures>,
     features: Vec<f32>,
 }
 
@@ -112,7 +114,7 @@ pub(super) fn check(
     let (step, feature) = (ours.furthest_step(&wanted), ours.furthest_feature(&wanted));
     let steps = wanted.figures.len();
     if step <= STEP && feature <= FEATURE {
-        let name = format!("all {steps} steps, losses and gradient norm");
+        let name = format!("all {steps} steps, losses, norm and scales");
         report.add(name, Measure::Relative, step, STEP);
         report.add(
             "features after training",
@@ -157,7 +159,7 @@ fn compare_steps(ours: &Course, wanted: &Course, twins: &[Course], report: &mut 
         scaled = scaled.max(error / (apart * TWIN_FACTOR).max(STEP));
     }
     let strict = if horizon == 0 { f64::INFINITY } else { strict };
-    let case = format!("first {horizon} of {steps} steps, losses and gradient norm");
+    let case = format!("first {horizon} of {steps} steps, losses, norm and scales");
     let limit = STEP * DETERMINED;
     let note = format!("later ones move by more than {limit:.0e} with the weights' last bits");
     report.add_noted(case, Measure::Relative, strict, STEP, note);
@@ -229,10 +231,13 @@ impl<'a> TrainCase<'a> {
                 },
             };
             let points = replay.step(&step).map_err(|e| failed(&e))?;
-            figures.push(FIGURES.map(|name| {
+            let figure = |name: &str| {
                 let point = points.iter().find(|(tag, _)| tag == name);
                 point.map_or(f64::NAN, |(_, value)| *value)
-            }));
+            };
+            let [clip, proto, external, total, norm] = FIGURES.map(figure);
+            let [scale, scale_proto] = replay.log_scales().map_err(|e| failed(&e))?;
+            figures.push([clip, proto, external, total, norm, scale, scale_proto]);
         }
         let (taken, steps) = (figures.len(), self.log.history.len());
         if taken < steps {
@@ -363,22 +368,18 @@ fn run_config(train: &Settings) -> Result<ValidRunConfig, crate::config::ConfigE
     config.validate()
 }
 
-/// Largest relative difference of two steps' figures; accuracies count by percentage points / 100.
-fn furthest(found: &[f64; 7], wanted: &[f64; 7]) -> f64 {
-    let mut worst = 0.0_f64;
-    for ((name, found), wanted) in FIGURES.iter().zip(found).zip(wanted) {
-        let size = match name.contains("accuracy") {
-            true => 100.0,
-            false => wanted.abs().max(1e-6),
-        };
-        let error = (found - wanted).abs() / size;
-        worst = if error.is_nan() {
-            f64::INFINITY
-        } else {
-            worst.max(error)
-        };
-    }
-    worst
+/// Largest relative difference of two steps' figures.
+fn furthest(found: &StepFigures, wanted: &StepFigures) -> f64 {
+    found
+        .iter()
+        .zip(wanted)
+        .fold(0.0, |worst, (found, wanted)| {
+            let error = (found - wanted).abs() / wanted.abs().max(1e-6);
+            match error.is_nan() {
+                true => f64::INFINITY,
+                false => worst.max(error),
+            }
+        })
 }
 
 /// Moves the weights by [`MOVED`] units in the last place: up, down, not at all, in turns.
