@@ -189,6 +189,9 @@ fn compare_features(ours: &Course, wanted: &Course, twins: &[Course], report: &m
 struct TrainCase<'a> {
     log: Log,
     io: GoldenFile,
+    /// All inputs, read once for every step of every course.
+    images: Vec<f32>,
+    tokens: Vec<u32>,
     weights: std::path::PathBuf,
     config: ClipConfig,
     run: ValidRunConfig,
@@ -199,8 +202,11 @@ impl<'a> TrainCase<'a> {
     fn open(path: &Path, device: &'a Device) -> Result<Self, GoldenError> {
         let log: Log = read_json(path)?;
         let run = run_config(&log.train).map_err(|e| GoldenError::format(path, e))?;
+        let io = GoldenFile::open(&beside(path, "_train.json", "_io.safetensors"))?;
         Ok(Self {
-            io: GoldenFile::open(&beside(path, "_train.json", "_io.safetensors"))?,
+            images: io.f32("images")?,
+            tokens: io.labels("tokens")?,
+            io,
             weights: beside(path, "_train.json", "_open_clip.safetensors"),
             config: model_config(path)?,
             run,
@@ -269,7 +275,7 @@ impl<'a> TrainCase<'a> {
     }
 
     fn batch(&self, samples: &[u32]) -> Result<Batch, GoldenError> {
-        let (images, tokens) = (self.io.f32("images")?, self.io.labels("tokens")?);
+        let (images, tokens) = (&self.images, &self.tokens);
         let pixels: usize = self.io.shape("images")?.iter().skip(1).product();
         let [_, context] = self.io.matrix_shape("tokens")?;
         let mut batch = Batch {
