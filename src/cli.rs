@@ -1,5 +1,6 @@
 //! Subcommands, one file each. Errors are printed here and nowhere else.
 
+mod bench;
 mod doctor;
 mod evaluate;
 mod export;
@@ -40,6 +41,7 @@ pub fn run(command: Command) -> ExitCode {
         Command::Import(settings) => import::import(settings),
         Command::Export(settings) => export::export(settings),
         Command::Evaluate(settings) => evaluate::evaluate(&settings),
+        Command::Bench(settings) => bench::bench(&settings),
         Command::Doctor(settings) => doctor::doctor(settings),
     };
     match result {

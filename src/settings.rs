@@ -1,5 +1,6 @@
 //! What the user asked for: flags over environment over defaults, parsed once.
 
+mod bench;
 mod evaluate;
 
 use std::net::IpAddr;
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use bench::{BenchInput, BenchKMeans, BenchPca, BenchSettings, BenchWork};
 pub use evaluate::{EvaluateSettings, SourceKind};
 
 /// Interactive studio for prototypical contrastive language-image pretraining.
@@ -23,6 +25,8 @@ Examples:
   protoclip-studio export CHECKPOINT --out DIR
                                              a model for OpenCLIP
   protoclip-studio evaluate RUN_ID           measure the latest checkpoint of a run
+  protoclip-studio bench kmeans --features F.npy --k 1000
+                                             time one piece of work
   protoclip-studio doctor                    what this machine offers"
 )]
 pub struct Settings {
@@ -59,6 +63,8 @@ pub enum Command {
     Export(ExportSettings),
     /// Measure a checkpoint: zero-shot, retrieval, grouping, linear probe
     Evaluate(Box<EvaluateSettings>),
+    /// Time one piece of work, such as k-means; one JSON line
+    Bench(BenchSettings),
     /// Print what this machine offers: devices, instructions, threads, disk
     Doctor(DoctorSettings),
 }

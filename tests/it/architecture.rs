@@ -22,16 +22,20 @@ const APPLICATION: &str = "src/";
 
 /// (part of the library, modules of the same crate that it may name beside itself). Imports go from
 /// training down to kernels, never up and never sideways between model, loss, prototypes and data.
-const LIBRARY_MAY_IMPORT: [(&str, &[&str]); 11] = [
+const LIBRARY_MAY_IMPORT: [(&str, &[&str]); 12] = [
     ("config", &["device"]),
     ("device", &[]),
+    ("npy", &[]),
     ("tensor_file", &[]),
     ("tokenizer", &["config"]),
     ("kernels", &[]),
     ("model", &["config", "kernels"]),
     ("loss", &["kernels"]),
     ("data", &["config", "tokenizer"]),
-    ("prototypes", &["config", "data", "kernels", "tensor_file"]),
+    (
+        "prototypes",
+        &["config", "data", "kernels", "npy", "tensor_file"],
+    ),
     ("analysis", &["kernels", "prototypes"]),
     (
         "eval",

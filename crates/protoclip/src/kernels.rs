@@ -8,6 +8,7 @@
 
 mod activation;
 mod adamw;
+mod clock;
 mod dense;
 pub(crate) mod distance;
 mod elementary;
@@ -26,6 +27,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use burn::tensor::Tensor;
 
 pub use adamw::FusedAdamW;
+pub use clock::process_cpu_seconds;
 pub use memory::{release_freed_memory, retain_freed_memory};
 
 use activation::Gelu;

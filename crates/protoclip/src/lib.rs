@@ -13,6 +13,7 @@
 //! | [`prototypes`] | k-means, prototype back translation, external teachers, snapshots on disk |
 //! | [`analysis`] | cluster quality, modality gap, PCA, maps |
 //! | [`teacher`] | BERT and RoBERTa text encoders as external teachers |
+//! | [`npy`] | matrices in NumPy files |
 //! | [`tensor_file`] | named arrays on disk, written atomically |
 //! | [`eval`] | zero-shot, linear probe, retrieval and grouping; a whole evaluation of a model on a data set |
 //! | [`verify`] | golden values beside ours, on any device |
@@ -32,6 +33,7 @@ mod golden;
 pub mod kernels;
 pub mod loss;
 pub mod model;
+pub mod npy;
 pub mod prototypes;
 pub mod teacher;
 pub mod tensor_file;

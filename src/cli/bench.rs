@@ -1,0 +1,67 @@
+//! `bench`: times one piece of work and prints one JSON line, to be put beside other programs.
+//!
+//! Files are read before the clocks start. `cpu_seconds` is the processor time of all threads, null
+//! where the system does not tell; other processes do not disturb it as they disturb
+//! `wall_seconds`.
+
+mod kmeans;
+mod pca;
+
+use std::time::Instant;
+
+use anyhow::Context;
+use protoclip::kernels::process_cpu_seconds;
+use protoclip::npy::NpyMatrix;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use serde_json::Value;
+
+use super::UsageError;
+use crate::settings::{BenchInput, BenchSettings, BenchWork};
+
+pub(super) fn bench(settings: &BenchSettings) -> anyhow::Result<()> {
+    let line = match &settings.work {
+        BenchWork::Kmeans(settings) => kmeans::bench_kmeans(settings),
+        BenchWork::Pca(settings) => pca::bench_pca(settings),
+    }?;
+    println!("{line}");
+    Ok(())
+}
+
+/// Features in memory and the threads to work with.
+struct Bench {
+    features: NpyMatrix,
+    pool: ThreadPool,
+}
+
+impl Bench {
+    fn open(input: &BenchInput) -> anyhow::Result<Self> {
+        let features =
+            NpyMatrix::read(&input.features).map_err(|error| UsageError(error.to_string()))?;
+        // 0 leaves the number to the pool.
+        let threads = usize::from(input.threads.unwrap_or(0));
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .context("cannot start the threads")?;
+        Ok(Self { features, pool })
+    }
+
+    /// Does the work in the pool; its result and the line so far.
+    fn measure<T: Send>(&self, name: &str, work: impl FnOnce() -> T + Send) -> (T, Value) {
+        let (wall, cpu) = (Instant::now(), process_cpu_seconds());
+        let result = self.pool.install(work);
+        let wall_seconds = wall.elapsed().as_secs_f64();
+        let cpu_seconds = process_cpu_seconds()
+            .zip(cpu)
+            .map(|(end, start)| end - start);
+        let line = serde_json::json!({
+            "work": name,
+            "samples": self.features.rows,
+            "dim": self.features.dim,
+            "threads": self.pool.current_num_threads(),
+            "cpu_seconds": cpu_seconds,
+            "wall_seconds": wall_seconds,
+        });
+        (result, line)
+    }
+}
