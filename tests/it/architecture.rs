@@ -31,7 +31,7 @@ const LIBRARY_MAY_IMPORT: [(&str, &[&str]); 12] = [
     ("kernels", &[]),
     ("model", &["config", "kernels"]),
     ("loss", &["kernels"]),
-    ("data", &["config", "tokenizer"]),
+    ("data", &["config", "kernels", "tokenizer"]),
     (
         "prototypes",
         &["config", "data", "kernels", "npy", "tensor_file"],

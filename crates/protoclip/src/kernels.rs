@@ -17,6 +17,7 @@ mod fused_backward;
 mod memory;
 mod multiversion;
 mod packed_attention;
+pub(crate) mod pixels;
 mod plain;
 mod row_norm;
 mod row_softmax;

@@ -12,11 +12,12 @@ use image::RgbImage;
 use rand::RngExt;
 use rand::seq::SliceRandom;
 
-use super::colour::{self, Pixel};
+use super::colour::Planes;
 use super::draw::{Purpose, generator};
-use super::transform::{Region, Transform, normalised};
+use super::transform::{MEAN, NORMALISED, Region, STD, Transform};
 use super::{SampleId, blur};
 use crate::config::Augmentation;
+use crate::kernels::pixels;
 
 /// Tries before RandomResizedCrop falls back to the centre, as in torchvision.
 const CROP_TRIES: usize = 10;
@@ -52,14 +53,16 @@ enum Jitter {
     Hue(f32),
 }
 
-/// The picture as a training batch takes it: `[3, size, size]`, channels first, normalised.
+/// Writes the picture as a training batch takes it into `values`: `[3, size, size]`, channels
+/// first, normalised.
 pub(super) fn augment(
     transform: &mut Transform,
     picture: &RgbImage,
     size: u32,
     augmentation: Augmentation,
     draw: Draw,
-) -> Vec<f32> {
+    values: &mut [f32],
+) {
     let (width, height) = picture.dimensions();
     let mut random = generator(
         draw.seed,
@@ -68,11 +71,11 @@ pub(super) fn augment(
         draw.sample.into(),
     );
     let plan = match augmentation {
-        Augmentation::None => return transform.evaluate(picture, size),
+        Augmentation::None => return transform.evaluate_into(picture, size, values),
         Augmentation::Clip => Plan::clip(width, height, &mut random),
         Augmentation::ProtoclipLight => Plan::light(width, height, size, &mut random),
     };
-    plan.apply(transform, picture, size)
+    plan.apply(transform, picture, size, values);
 }
 
 impl Plan {
@@ -102,38 +105,66 @@ impl Plan {
         }
     }
 
-    fn apply(&self, transform: &mut Transform, picture: &RgbImage, size: u32) -> Vec<f32> {
-        let side = size as usize;
+    /// The crop alone is resized; where no colour changes, bytes become normalised values at once.
+    fn apply(&self, transform: &mut Transform, picture: &RgbImage, size: u32, values: &mut [f32]) {
         let bytes = transform.resize_region(picture, self.crop, size);
-        let mut pixels: Vec<Pixel> = bytes
-            .chunks_exact(3)
-            .map(|p| [p[0], p[1], p[2]].map(f32::from))
-            .collect();
-        if self.flip {
-            pixels.chunks_exact_mut(side).for_each(<[Pixel]>::reverse);
+        if !self.changes_values() {
+            return spread(bytes, size as usize, self.flip, values, |byte, channel| {
+                NORMALISED[channel][usize::from(byte)]
+            });
         }
+        spread(bytes, size as usize, self.flip, values, |byte, _| {
+            byte.into()
+        });
+        let mut planes = Planes::new(values);
         for jitter in &self.jitter {
             match *jitter {
-                Jitter::Brightness(factor) => colour::brightness(&mut pixels, factor),
-                Jitter::Contrast(factor) => colour::contrast(&mut pixels, factor),
-                Jitter::Saturation(factor) => colour::saturation(&mut pixels, factor),
-                Jitter::Hue(turns) => colour::hue(&mut pixels, turns),
+                Jitter::Brightness(factor) => planes.brightness(factor),
+                Jitter::Contrast(factor) => planes.contrast(factor),
+                Jitter::Saturation(factor) => planes.saturation(factor),
+                Jitter::Hue(turns) => planes.hue(turns),
             }
         }
         if self.grayscale {
-            colour::grayscale(&mut pixels);
+            planes.grayscale();
         }
         if let Some(sigma) = self.blur {
-            pixels = blur::gaussian(&pixels, side, blur::taps(size), sigma);
+            let taps = blur::taps(size);
+            blur::gaussian(&mut planes, size as usize, taps, sigma, transform.scratch());
         }
-        channels_first(&pixels)
+        for (channel, plane) in planes.each().into_iter().enumerate() {
+            pixels::normalise(plane, MEAN[channel], STD[channel]);
+        }
+    }
+
+    fn changes_values(&self) -> bool {
+        !self.jitter.is_empty() || self.grayscale || self.blur.is_some()
     }
 }
 
-fn channels_first(pixels: &[Pixel]) -> Vec<f32> {
-    (0..3)
-        .flat_map(|channel| pixels.iter().map(move |p| normalised(p[channel], channel)))
-        .collect()
+/// Interleaved bytes of a square picture to three planes, mirrored or not.
+fn spread(
+    bytes: &[u8],
+    side: usize,
+    flip: bool,
+    values: &mut [f32],
+    value: impl Fn(u8, usize) -> f32,
+) {
+    let (red, rest) = values.split_at_mut(side * side);
+    let (green, blue) = rest.split_at_mut(side * side);
+    let lines = red.chunks_exact_mut(side).zip(green.chunks_exact_mut(side));
+    let lines = lines.zip(blue.chunks_exact_mut(side));
+    for (((red, green), blue), bytes) in lines.zip(bytes.chunks_exact(3 * side)) {
+        let pixels = red.iter_mut().zip(green).zip(blue);
+        let set = |(((r, g), b), p): (((&mut f32, &mut f32), &mut f32), &[u8])| {
+            (*r, *g, *b) = (value(p[0], 0), value(p[1], 1), value(p[2], 2));
+        };
+        if flip {
+            pixels.zip(bytes.chunks_exact(3).rev()).for_each(set);
+        } else {
+            pixels.zip(bytes.chunks_exact(3)).for_each(set);
+        }
+    }
 }
 
 /// torchvision's RandomResizedCrop: area and logarithm of the aspect ratio are uniform; when no
@@ -223,6 +254,12 @@ mod tests {
             .collect()
     }
 
+    fn applied(plan: &Plan, transform: &mut Transform, source: &RgbImage, size: u32) -> Vec<f32> {
+        let mut values = vec![f32::NAN; 3 * (size * size) as usize];
+        plan.apply(transform, source, size, &mut values);
+        values
+    }
+
     #[test]
     fn crops_lie_inside_and_keep_area_and_ratio() {
         for (index, plan) in plans().iter().enumerate() {
@@ -283,8 +320,8 @@ mod tests {
             blur: None,
         };
         let mut transform = Transform::new();
-        let straight = plan(false).apply(&mut transform, &source, 32);
-        let mirrored = plan(true).apply(&mut transform, &source, 32);
+        let straight = applied(&plan(false), &mut transform, &source, 32);
+        let mirrored = applied(&plan(true), &mut transform, &source, 32);
         assert_eq!(straight, transform.evaluate(&source, 32), "nothing drawn");
         for row in 0..3 * 32 {
             let mut line = mirrored[row * 32..][..32].to_vec();
@@ -297,8 +334,16 @@ mod tests {
     fn draws_depend_on_seed_episode_and_sample_alone() {
         let source = picture(40, 40);
         let make = |d: Draw| {
-            let mut transform = Transform::new();
-            augment(&mut transform, &source, 16, Augmentation::ProtoclipLight, d)
+            let mut values = vec![0.0; 3 * 16 * 16];
+            augment(
+                &mut Transform::new(),
+                &source,
+                16,
+                Augmentation::ProtoclipLight,
+                d,
+                &mut values,
+            );
+            values
         };
         assert_eq!(make(draw(5, 1)), make(draw(5, 1)));
         assert_ne!(make(draw(5, 1)), make(draw(5, 2)));
@@ -316,8 +361,9 @@ mod tests {
                 Augmentation::ProtoclipLight,
             ] {
                 for sample in 0..20 {
-                    let values = augment(&mut transform, &source, 8, kind, draw(sample, 0));
-                    assert_eq!(values.len(), 3 * 8 * 8);
+                    let mut values = vec![f32::NAN; 3 * 8 * 8];
+                    let draw = draw(sample, 0);
+                    augment(&mut transform, &source, 8, kind, draw, &mut values);
                     assert!(values.iter().all(|v| v.is_finite() && v.abs() < 5.0));
                 }
             }

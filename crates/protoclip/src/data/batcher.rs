@@ -99,6 +99,8 @@ struct Shared {
     config: BatcherConfig,
     cache: ImageCache,
     pool: rayon::ThreadPool,
+    /// Those not in use; at most one per thread of the pool.
+    transforms: Mutex<Vec<Transform>>,
     broken: Mutex<BTreeSet<SampleId>>,
 }
 
@@ -133,6 +135,7 @@ impl Batcher {
                 tokenizer,
                 config,
                 pool,
+                transforms: Mutex::default(),
                 broken: Mutex::default(),
             }),
         })
@@ -231,11 +234,9 @@ struct Pass {
     cancel: Arc<AtomicBool>,
 }
 
-/// One row of a batch.
+/// What is left to report of a row once its values are in the batch.
 struct Row {
     sample: SampleId,
-    image: Vec<f32>,
-    tokens: Vec<i32>,
     replaced: Option<Replacement>,
 }
 
@@ -250,44 +251,54 @@ impl Pass {
         }
     }
 
+    /// Each row is written where it lies in the batch.
     fn batch(&self, index: usize) -> Result<Batch, DataError> {
-        let size = self.shared.config.batch_size.max(1);
+        let BatcherConfig {
+            image_size,
+            context,
+            batch_size,
+            ..
+        } = self.shared.config;
+        let size = batch_size.max(1);
         let positions = index * size..((index + 1) * size).min(self.samples.len());
+        let pixels = 3 * image_size as usize * image_size as usize;
+        let mut images = vec![0.0; positions.len() * pixels];
+        let mut tokens = vec![0; positions.len() * context];
         let rows: Vec<Row> = self.shared.pool.install(|| {
-            positions
-                .into_par_iter()
-                .map_init(Transform::new, |transform, at| self.row(at, transform))
+            images
+                .par_chunks_exact_mut(pixels)
+                .zip(tokens.par_chunks_exact_mut(context))
+                .zip(positions)
+                .map(|((image, tokens), at)| self.row(at, image, tokens))
                 .collect::<Result<_, DataError>>()
         })?;
-        let mut batch = Batch {
-            samples: Vec::with_capacity(rows.len()),
-            images: Vec::with_capacity(rows.iter().map(|r| r.image.len()).sum()),
-            tokens: Vec::with_capacity(rows.len() * self.shared.config.context),
-            replaced: Vec::new(),
-        };
-        for row in rows {
-            batch.samples.push(row.sample);
-            batch.images.extend_from_slice(&row.image);
-            batch.tokens.extend_from_slice(&row.tokens);
-            batch.replaced.extend(row.replaced);
-        }
-        Ok(batch)
+        Ok(Batch {
+            samples: rows.iter().map(|row| row.sample).collect(),
+            images,
+            tokens,
+            replaced: rows.into_iter().filter_map(|row| row.replaced).collect(),
+        })
     }
 
-    /// The pair at a position of the list, or its replacement.
-    fn row(&self, position: usize, transform: &mut Transform) -> Result<Row, DataError> {
+    /// Writes the pair at a position of the list, or its replacement: `image` is
+    /// `[3, image_size, image_size]`, `tokens` `[context]`.
+    fn row(
+        &self,
+        position: usize,
+        image: &mut [f32],
+        tokens: &mut [i32],
+    ) -> Result<Row, DataError> {
         let wanted = self.samples[position];
         let mut reason = None;
         for sample in self.candidates(position) {
             if self.cancel.load(Ordering::Relaxed) {
                 return Err(DataError::Cancelled);
             }
-            match self.image(sample, transform) {
-                Ok(image) => {
+            match self.image(sample, image) {
+                Ok(()) => {
+                    tokens.copy_from_slice(&self.shared.tokens(sample)?);
                     return Ok(Row {
                         sample,
-                        image,
-                        tokens: self.shared.tokens(sample)?,
                         replaced: reason.map(|reason| Replacement {
                             wanted,
                             used: sample,
@@ -321,12 +332,13 @@ impl Pass {
             .map(|at| self.samples[at])
     }
 
-    fn image(&self, sample: SampleId, transform: &mut Transform) -> Result<Vec<f32>, DataError> {
+    fn image(&self, sample: SampleId, values: &mut [f32]) -> Result<(), DataError> {
         let shared = &self.shared;
+        let mut transform = shared.lock_transforms().pop().unwrap_or_default();
         let size = shared.config.image_size;
-        let picture = shared.cache.get(&*shared.source, sample, transform)?;
-        Ok(match self.mode {
-            BatchMode::Evaluate => transform.evaluate(&picture, size),
+        let picture = shared.cache.get(&*shared.source, sample, &mut transform);
+        let outcome = picture.map(|picture| match self.mode {
+            BatchMode::Evaluate => transform.evaluate_into(&picture, size, values),
             BatchMode::Train {
                 episode,
                 augmentation,
@@ -336,9 +348,11 @@ impl Pass {
                     episode,
                     sample,
                 };
-                augment(transform, &picture, size, augmentation, draw)
+                augment(&mut transform, &picture, size, augmentation, draw, values);
             }
-        })
+        });
+        shared.lock_transforms().push(transform);
+        outcome
     }
 }
 
@@ -373,6 +387,12 @@ impl Shared {
             });
         }
         Ok(())
+    }
+
+    fn lock_transforms(&self) -> std::sync::MutexGuard<'_, Vec<Transform>> {
+        self.transforms
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_broken(&self) -> std::sync::MutexGuard<'_, BTreeSet<SampleId>> {

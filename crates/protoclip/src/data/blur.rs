@@ -2,7 +2,8 @@
 
 use std::ops::RangeInclusive;
 
-use super::colour::Pixel;
+use super::colour::Planes;
+use crate::kernels::pixels;
 
 /// Size at which the reference's settings hold.
 const REFERENCE_SIZE: f32 = 224.0;
@@ -10,6 +11,9 @@ const REFERENCE_TAPS: f32 = 21.0;
 const REFERENCE_SIGMAS: (f32, f32) = (0.1, 2.0);
 /// Smallest upper limit of σ, in pixels.
 const LEAST_LARGEST_SIGMA: f32 = 0.5;
+/// Weight, relative to that of the centre, below which a tap is left out: all of them together
+/// change a value by less than f32 can hold.
+const NEGLIGIBLE: f32 = 1e-9;
 
 /// Kernel length at a model size: 21 at 224, in proportion, odd and at least 3.
 pub(super) fn taps(size: u32) -> usize {
@@ -24,40 +28,61 @@ pub(super) fn sigmas(size: u32) -> RangeInclusive<f32> {
     REFERENCE_SIGMAS.0 * scale..=largest
 }
 
-/// Blurs a picture of `side · side` pixels.
-pub(super) fn gaussian(pixels: &[Pixel], side: usize, taps: usize, sigma: f32) -> Vec<Pixel> {
+/// Blurs planes of `side · side` pixels in place; `scratch` keeps its memory from call to call.
+pub(super) fn gaussian(
+    planes: &mut Planes<'_>,
+    side: usize,
+    taps: usize,
+    sigma: f32,
+    scratch: &mut Vec<f32>,
+) {
     let kernel = kernel(taps, sigma);
-    let rows = along_rows(pixels, side, &kernel);
-    let turned = transposed(&rows, side);
-    transposed(&along_rows(&turned, side, &kernel), side)
+    let padded = side + kernel.len() - 1;
+    scratch.resize(side * side + padded, 0.0);
+    let (rows, line) = scratch.split_at_mut(side * side);
+    for plane in planes.each() {
+        along_rows(plane, side, &kernel, line, rows);
+        along_columns(rows, side, &kernel, plane);
+    }
 }
 
+/// Weights of the taps, without those at both ends that are too small to change a value.
 fn kernel(taps: usize, sigma: f32) -> Vec<f32> {
     let half = (taps / 2) as f32;
     let weights: Vec<f32> = (0..taps)
         .map(|tap| (-0.5 * ((tap as f32 - half) / sigma).powi(2)).exp())
         .collect();
+    let small = weights.iter().take_while(|w| **w < NEGLIGIBLE).count();
     let sum: f32 = weights.iter().sum();
-    weights.into_iter().map(|w| w / sum).collect()
+    let kept = &weights[small..taps - small];
+    kept.iter().map(|w| w / sum).collect()
 }
 
-fn along_rows(pixels: &[Pixel], side: usize, kernel: &[f32]) -> Vec<Pixel> {
+/// `line` is room for one row and its mirrored ends.
+fn along_rows(plane: &[f32], side: usize, kernel: &[f32], line: &mut [f32], blurred: &mut [f32]) {
     let half = kernel.len() / 2;
-    let mut blurred = vec![[0.0; 3]; pixels.len()];
-    for (to, from) in blurred
-        .chunks_exact_mut(side)
-        .zip(pixels.chunks_exact(side))
-    {
-        for (x, out) in to.iter_mut().enumerate() {
-            for (tap, weight) in kernel.iter().enumerate() {
-                let pixel = from[reflected(x + tap, half, side)];
-                for (sum, value) in out.iter_mut().zip(pixel) {
-                    *sum += weight * value;
-                }
-            }
+    for (from, to) in plane.chunks_exact(side).zip(blurred.chunks_exact_mut(side)) {
+        line[half..half + side].copy_from_slice(from);
+        for end in 0..half {
+            line[end] = from[reflected(end, half, side)];
+            line[half + side + end] = from[reflected(half + side + end, half, side)];
+        }
+        to.fill(0.0);
+        for (tap, weight) in kernel.iter().enumerate() {
+            pixels::add_weighted(to, *weight, &line[tap..tap + side]);
         }
     }
-    blurred
+}
+
+fn along_columns(plane: &[f32], side: usize, kernel: &[f32], blurred: &mut [f32]) {
+    let half = kernel.len() / 2;
+    for (y, to) in blurred.chunks_exact_mut(side).enumerate() {
+        to.fill(0.0);
+        for (tap, weight) in kernel.iter().enumerate() {
+            let row = reflected(y + tap, half, side) * side;
+            pixels::add_weighted(to, *weight, &plane[row..row + side]);
+        }
+    }
 }
 
 /// Position `shifted − half`, mirrored at the borders without repeating them.
@@ -65,12 +90,6 @@ fn reflected(shifted: usize, half: usize, side: usize) -> usize {
     let period = 2 * (side - 1).max(1);
     let position = (shifted as isize - half as isize).rem_euclid(period as isize) as usize;
     position.min(period - position).min(side - 1)
-}
-
-fn transposed(pixels: &[Pixel], side: usize) -> Vec<Pixel> {
-    (0..side * side)
-        .map(|at| pixels[(at % side) * side + at / side])
-        .collect()
 }
 
 #[cfg(test)]
@@ -85,21 +104,89 @@ mod tests {
         assert_eq!(*sigmas(32).end(), 0.5);
     }
 
+    /// The first plane, blurred.
+    fn blurred(plane: &[f32], side: usize, taps: usize, sigma: f32) -> Vec<f32> {
+        let mut values = plane.repeat(3);
+        let mut scratch = Vec::new();
+        gaussian(
+            &mut Planes::new(&mut values),
+            side,
+            taps,
+            sigma,
+            &mut scratch,
+        );
+        let pixels = side * side;
+        assert_eq!(values[..pixels], values[pixels..2 * pixels]);
+        assert_eq!(values[..pixels], values[2 * pixels..]);
+        values.truncate(pixels);
+        values
+    }
+
     #[test]
     fn a_plain_picture_stays_and_a_point_spreads_evenly() {
-        let plain = vec![[40.0, 50.0, 60.0]; 25];
-        for pixel in gaussian(&plain, 5, 5, 1.0) {
-            assert!((pixel[0] - 40.0).abs() < 1e-3 && (pixel[2] - 60.0).abs() < 1e-3);
+        for value in blurred(&[40.0; 25], 5, 5, 1.0) {
+            assert!((value - 40.0).abs() < 1e-3);
         }
-        let mut point = vec![[0.0; 3]; 81];
-        point[40] = [100.0; 3];
-        let spread = gaussian(&point, 9, 3, 0.8);
-        let sum: f32 = spread.iter().map(|p| p[0]).sum();
+        let mut point = vec![0.0; 81];
+        point[40] = 100.0;
+        let spread = blurred(&point, 9, 3, 0.8);
+        let sum: f32 = spread.iter().sum();
         assert!((sum - 100.0).abs() < 1e-3, "energy is kept: {sum}");
-        assert!((spread[31][0] - spread[49][0]).abs() < 1e-5, "up and down");
-        assert!((spread[39][0] - spread[31][0]).abs() < 1e-5, "left and up");
-        assert!(spread[40][0] > spread[31][0] && spread[31][0] > spread[30][0]);
-        assert_eq!(spread[0][0], 0.0);
+        assert!((spread[31] - spread[49]).abs() < 1e-5, "up and down");
+        assert!((spread[39] - spread[31]).abs() < 1e-5, "left and up");
+        assert!(spread[40] > spread[31] && spread[31] > spread[30]);
+        assert_eq!(spread[0], 0.0);
+    }
+
+    #[test]
+    fn a_blur_is_the_weighted_mean_of_the_neighbours() {
+        for (side, taps, sigma) in [(1, 3, 0.5), (5, 21, 2.0), (19, 7, 0.9), (24, 21, 0.3)] {
+            let plane: Vec<f32> = (0..side * side).map(|at| (at * 89 % 256) as f32).collect();
+            let found = blurred(&plane, side, taps, sigma);
+            for (at, value) in found.iter().enumerate() {
+                let expected = weighted_mean(&plane, side, (at % side, at / side), taps, sigma);
+                assert!(
+                    (value - expected).abs() < 1e-3,
+                    "{side} {taps} {at}: {value}"
+                );
+            }
+        }
+    }
+
+    /// All taps in two dimensions, in f64.
+    fn weighted_mean(
+        plane: &[f32],
+        side: usize,
+        (x, y): (usize, usize),
+        taps: usize,
+        sigma: f32,
+    ) -> f32 {
+        let half = taps / 2;
+        let weight = |tap: usize| {
+            let distance = (tap as f64 - half as f64) / f64::from(sigma);
+            (-0.5 * distance * distance).exp()
+        };
+        let (mut sum, mut weights) = (0.0, 0.0);
+        for down in 0..taps {
+            for right in 0..taps {
+                let (row, column) = (
+                    reflected(y + down, half, side),
+                    reflected(x + right, half, side),
+                );
+                let both = weight(down) * weight(right);
+                sum += both * f64::from(plane[row * side + column]);
+                weights += both;
+            }
+        }
+        (sum / weights) as f32
+    }
+
+    #[test]
+    fn far_taps_of_a_narrow_blur_are_left_out() {
+        assert_eq!(kernel(21, 0.1), [1.0]);
+        assert_eq!(kernel(21, 2.0).len(), 21);
+        let sum: f32 = kernel(21, 0.9).iter().sum();
+        assert!((sum - 1.0).abs() < 1e-6);
     }
 
     #[test]

@@ -14,6 +14,18 @@ pub const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 /// Channel standard deviations of CLIP's training images, in [0, 1].
 pub const STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
+/// [`normalised`] of every byte, by channel.
+pub(super) static NORMALISED: [[f32; 256]; 3] = {
+    let mut table = [[0.0; 256]; 3];
+    let mut at = 0;
+    while at < 3 * 256 {
+        let (channel, byte) = (at / 256, at % 256);
+        table[channel][byte] = normalised(byte as f32, channel);
+        at += 1;
+    }
+    table
+};
+
 /// A rectangle of a picture, in pixels; sides may be fractions.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Region {
@@ -70,6 +82,9 @@ impl<'a> Pixels<'a> {
 #[derive(Debug, Clone, Default)]
 pub struct Transform {
     resizer: Resizer,
+    /// The picture resized last.
+    bytes: Vec<u8>,
+    scratch: Vec<f32>,
 }
 
 impl Transform {
@@ -80,10 +95,17 @@ impl Transform {
 
     /// The evaluation transform: `[3, size, size]`, channels first, normalised.
     pub fn evaluate(&mut self, picture: &RgbImage, size: u32) -> Vec<f32> {
-        let (width, height) = shorter_side_to(picture.width(), picture.height(), size);
+        let mut values = vec![0.0; 3 * size as usize * size as usize];
+        self.evaluate_into(picture, size, &mut values);
+        values
+    }
+
+    /// The same into `values`.
+    pub(super) fn evaluate_into(&mut self, picture: &RgbImage, size: u32, values: &mut [f32]) {
+        let to = shorter_side_to(picture.width(), picture.height(), size);
         let whole = Region::whole(picture.width(), picture.height());
-        let resized = self.resize(Pixels::of_rgb(picture), whole, (width, height), BICUBIC);
-        normalise_centre::<3>(&resized, (width, height), size)
+        let resized = self.resize(Pixels::of_rgb(picture), whole, to, BICUBIC);
+        normalise_centre::<3>(resized, to, size, values);
     }
 
     /// The evaluation transform of the reference from the bytes of a file. It resizes transparent
@@ -99,14 +121,12 @@ impl Transform {
         } else {
             BICUBIC
         };
-        let (width, height) = shorter_side_to(rgba.width(), rgba.height(), size);
-        let resized = self.resize(
-            Pixels::of_rgba(&rgba),
-            Region::whole(rgba.width(), rgba.height()),
-            (width, height),
-            algorithm,
-        );
-        Ok(normalise_centre::<4>(&resized, (width, height), size))
+        let to = shorter_side_to(rgba.width(), rgba.height(), size);
+        let whole = Region::whole(rgba.width(), rgba.height());
+        let resized = self.resize(Pixels::of_rgba(&rgba), whole, to, algorithm);
+        let mut values = vec![0.0; 3 * size as usize * size as usize];
+        normalise_centre::<4>(resized, to, size, &mut values);
+        Ok(values)
     }
 
     /// The picture with its shorter side reduced to `side`; unchanged where it is no longer.
@@ -118,12 +138,18 @@ impl Transform {
         let to = shorter_side_to(width, height, side);
         let whole = Region::whole(width, height);
         let bytes = self.resize(Pixels::of_rgb(&picture), whole, to, BICUBIC);
-        RgbImage::from_raw(to.0, to.1, bytes).unwrap_or(picture)
+        RgbImage::from_raw(to.0, to.1, bytes.to_vec()).unwrap_or(picture)
     }
 
-    /// One region of a picture, resized to a square: `size · size` RGB bytes.
-    pub(super) fn resize_region(&mut self, picture: &RgbImage, from: Region, size: u32) -> Vec<u8> {
+    /// One region of a picture, resized to a square: `size · size` RGB bytes, valid until the next
+    /// call.
+    pub(super) fn resize_region(&mut self, picture: &RgbImage, from: Region, size: u32) -> &[u8] {
         self.resize(Pixels::of_rgb(picture), from, (size, size), BICUBIC)
+    }
+
+    /// Room for values between two steps; what it holds is up to the caller.
+    pub(super) fn scratch(&mut self) -> &mut Vec<f32> {
+        &mut self.scratch
     }
 
     /// Sizes and regions come from this crate and fit the picture, so the resizer's own checks
@@ -134,8 +160,9 @@ impl Transform {
         from: Region,
         to: (u32, u32),
         algorithm: ResizeAlg,
-    ) -> Vec<u8> {
-        let mut resized = Image::new(to.0, to.1, source.kind);
+    ) -> &[u8] {
+        let length = to.0 as usize * to.1 as usize * source.kind.size();
+        self.bytes.resize(length, 0);
         let options = ResizeOptions::new().resize_alg(algorithm).crop(
             from.left,
             from.top,
@@ -144,16 +171,22 @@ impl Transform {
         );
         let outcome = ImageRef::new(source.width, source.height, source.bytes, source.kind)
             .map_err(|e| e.to_string())
-            .and_then(|source| {
+            .and_then(|from| {
+                Image::from_slice_u8(to.0, to.1, &mut self.bytes, source.kind)
+                    .map_err(|e| e.to_string())
+                    .map(|to| (from, to))
+            })
+            .and_then(|(from, mut to)| {
                 self.resizer
-                    .resize(&source, &mut resized, &options)
+                    .resize(&from, &mut to, &options)
                     .map_err(|e| e.to_string())
             });
         if let Err(message) = outcome {
             debug_assert!(false, "{message}");
             tracing::error!(message, ?from, "a picture was not resized");
+            self.bytes.fill(0);
         }
-        resized.into_vec()
+        &self.bytes
     }
 }
 
@@ -171,26 +204,26 @@ fn shorter_side_to(width: u32, height: u32, size: u32) -> (u32, u32) {
     }
 }
 
-/// Crops the centre and normalises it; `CHANNELS` bytes per pixel, of which three are used.
+/// Crops the centre and normalises it into `values`, `[3, size, size]`; `CHANNELS` bytes per pixel,
+/// of which three are used.
 fn normalise_centre<const CHANNELS: usize>(
     pixels: &[u8],
     (width, height): (u32, u32),
     size: u32,
-) -> Vec<f32> {
+    values: &mut [f32],
+) {
     let (left, top) = (centre(width, size), centre(height, size));
     let (size, width) = (size as usize, width as usize);
-    let mut values = vec![0.0; 3 * size * size];
     for row in 0..size {
         let start = ((top + row) * width + left) * CHANNELS;
         let line = &pixels[start..start + size * CHANNELS];
-        for (column, pixel) in line.chunks_exact(CHANNELS).enumerate() {
-            for channel in 0..3 {
-                values[(channel * size + row) * size + column] =
-                    normalised(f32::from(pixel[channel]), channel);
+        for (channel, table) in NORMALISED.iter().enumerate() {
+            let to = &mut values[(channel * size + row) * size..][..size];
+            for (value, pixel) in to.iter_mut().zip(line.chunks_exact(CHANNELS)) {
+                *value = table[usize::from(pixel[channel])];
             }
         }
     }
-    values
 }
 
 /// First row or column of a centre crop: half the difference, rounded half to even as Python does.
@@ -199,7 +232,7 @@ fn centre(length: u32, size: u32) -> usize {
 }
 
 /// A channel value in [0, 255] in units of CLIP's standard deviation.
-pub(super) fn normalised(value: f32, channel: usize) -> f32 {
+pub(super) const fn normalised(value: f32, channel: usize) -> f32 {
     (value / 255.0 - MEAN[channel]) / STD[channel]
 }
 
