@@ -5,6 +5,7 @@ use std::fmt::Write;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
+use protoclip::train::tag;
 
 use super::endpoint::Endpoint;
 use super::{AppError, AppState};
@@ -54,6 +55,14 @@ async fn metrics(State(state): State<AppState>) -> impl IntoResponse {
     );
     let pace = of_training(|r| r.samples_per_second.unwrap_or(0.0));
     metric(&mut text, "training_samples_per_second", "", pace, "gauge");
+    let waiting = of_training(|r| r.latest.get(tag::DATA_WAIT_PERCENT).copied().unwrap_or(0.0));
+    metric(
+        &mut text,
+        "training_data_wait_percent",
+        "",
+        waiting,
+        "gauge",
+    );
     let listeners = state.studio.listeners() as f64;
     metric(&mut text, "event_streams", "", listeners, "gauge");
     metric(

@@ -235,5 +235,11 @@ fn clustering() -> Vec<Chart> {
             "Image–caption pairs per second in the training pass",
             &[(tag::SAMPLES_PER_SECOND, "training", "total")],
         ),
+        chart(
+            "data-wait",
+            ("Waiting for data", "%"),
+            "Share of the time in which training stood still because no batch of pictures and captions was ready; near 0 while preparing them is not what limits the pace",
+            &[(tag::DATA_WAIT_PERCENT, "training", "total")],
+        ),
     ]
 }

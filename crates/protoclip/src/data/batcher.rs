@@ -16,9 +16,10 @@ mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvError, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
@@ -111,6 +112,10 @@ pub struct Batches {
     cancel: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
     remaining: usize,
+    /// Time that the consumer was kept waiting, since it was last taken.
+    waited: Duration,
+    /// Whether the consumer waits right now; lets a test act at that moment.
+    waiting: Arc<AtomicBool>,
 }
 
 impl Batcher {
@@ -168,6 +173,8 @@ impl Batcher {
             cancel,
             thread: Some(thread),
             remaining,
+            waited: Duration::ZERO,
+            waiting: Arc::default(),
         })
     }
 
@@ -181,6 +188,29 @@ impl Batches {
     /// Batches still to come.
     pub fn remaining(&self) -> usize {
         self.remaining
+    }
+
+    /// How long [`Iterator::next`] blocked since this was last asked; nothing while a finished batch
+    /// was always there.
+    pub fn take_waited(&mut self) -> Duration {
+        std::mem::take(&mut self.waited)
+    }
+
+    /// The next message; the clock runs only where there is none yet.
+    fn receive(&mut self) -> Option<Result<Result<Batch, DataError>, RecvError>> {
+        let receiver = self.receiver.as_ref()?;
+        Some(match receiver.try_recv() {
+            Ok(item) => Ok(item),
+            Err(TryRecvError::Disconnected) => Err(RecvError),
+            Err(TryRecvError::Empty) => {
+                let started = Instant::now();
+                self.waiting.store(true, Ordering::Relaxed);
+                let item = receiver.recv();
+                self.waiting.store(false, Ordering::Relaxed);
+                self.waited += started.elapsed();
+                item
+            }
+        })
     }
 
     /// Why the thread ended without sending everything.
@@ -208,7 +238,7 @@ impl Iterator for Batches {
         if self.remaining == 0 {
             return None;
         }
-        let received = self.receiver.as_ref()?.recv();
+        let received = self.receive()?;
         let item = received.unwrap_or_else(|_| Err(self.early_end()));
         self.remaining = if item.is_ok() { self.remaining - 1 } else { 0 };
         Some(item)

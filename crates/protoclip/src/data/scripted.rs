@@ -1,6 +1,7 @@
 //! A source for tests whose pictures, failures and decodes are known.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 
 use image::{Rgb, RgbImage};
 
@@ -16,6 +17,42 @@ pub(crate) struct ScriptedSource {
     captions: Option<Vec<String>>,
     panics_at: Option<SampleId>,
     records: Option<(Vec<u64>, u64)>,
+    gate: Option<(SampleId, Arc<Gate>)>,
+}
+
+/// A breakpoint: holds the thread that decodes one sample until the test lets it go on.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    state: Mutex<GateState>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct GateState {
+    reached: bool,
+    open: bool,
+}
+
+impl Gate {
+    /// Waits until a thread stands at the gate.
+    pub(crate) fn await_reached(&self) {
+        let state = self.state.lock().expect("no panic");
+        let reached = self.changed.wait_while(state, |state| !state.reached);
+        drop(reached.expect("no panic"));
+    }
+
+    pub(crate) fn open(&self) {
+        self.state.lock().expect("no panic").open = true;
+        self.changed.notify_all();
+    }
+
+    fn pass(&self) {
+        let mut state = self.state.lock().expect("no panic");
+        state.reached = true;
+        self.changed.notify_all();
+        let passed = self.changed.wait_while(state, |state| !state.open);
+        drop(passed.expect("no panic"));
+    }
 }
 
 impl ScriptedSource {
@@ -27,6 +64,7 @@ impl ScriptedSource {
             captions: None,
             panics_at: None,
             records: None,
+            gate: None,
         }
     }
 
@@ -48,6 +86,12 @@ impl ScriptedSource {
 
     pub(crate) fn with_panic_at(mut self, sample: SampleId) -> Self {
         self.panics_at = Some(sample);
+        self
+    }
+
+    /// Decoding `sample` waits for `gate`.
+    pub(crate) fn with_gate_at(mut self, sample: SampleId, gate: &Arc<Gate>) -> Self {
+        self.gate = Some((sample, Arc::clone(gate)));
         self
     }
 
@@ -84,6 +128,9 @@ impl PairSource for ScriptedSource {
 
     fn image(&self, sample: SampleId) -> Result<RgbImage, DataError> {
         assert_ne!(self.panics_at, Some(sample), "scripted panic");
+        if let Some((_, gate)) = self.gate.as_ref().filter(|(at, _)| *at == sample) {
+            gate.pass();
+        }
         self.decoded[sample as usize].fetch_add(1, Ordering::Relaxed);
         if self.broken.contains(&sample) {
             return Err(DataError::Image {

@@ -33,7 +33,7 @@ pub struct TranslatedPrototypes {
 
 /// Where an episode stands in its run.
 #[derive(Debug, Clone, Copy)]
-pub struct EpisodePlace {
+pub(super) struct EpisodePlace {
     pub episode: u64,
     /// Optimizer steps taken before it.
     pub step: u64,
@@ -44,63 +44,78 @@ pub struct EpisodePlace {
 /// Told about finished clustering iterations; cancels by returning `false`.
 pub(super) type ClusterProgress<'a> = &'a dyn Fn(u64, u64) -> bool;
 
+/// Clusters the features of an episode in every space.
+///
+/// # Errors
+/// When a feature is not finite; `Ok(None)` when cancelled.
+pub(super) fn cluster_episode(
+    config: &RunConfig,
+    place: EpisodePlace,
+    features: &EpisodeFeatures,
+    teacher: Option<&TeacherFeatures>,
+    progress: ClusterProgress<'_>,
+) -> Result<Option<PrototypeSnapshot>, TrainError> {
+    let (image, text) = students(features);
+    let teacher = teacher.map(|t| teacher_rows(t, &features.samples));
+    let spaces = 2 + u64::from(teacher.is_some());
+    let cluster = |index: u64, rows: &Matrix| {
+        let seed = cluster_seed(config.seed, place.episode, index);
+        let report = |done, total| progress(index * total + done, spaces * total);
+        cluster_space(config, place.count, seed, rows, &report)
+    };
+    let Some(image) = cluster(0, image)? else {
+        return Ok(None);
+    };
+    let Some(text) = cluster(1, text)? else {
+        return Ok(None);
+    };
+    let teacher = match &teacher {
+        None => None,
+        Some(rows) => match cluster(2, rows)? {
+            None => return Ok(None),
+            clusters => clusters,
+        },
+    };
+    Ok(Some(PrototypeSnapshot {
+        episode: place.episode,
+        step: place.step,
+        samples: features.samples.clone(),
+        image,
+        text,
+        teacher,
+    }))
+}
+
+/// What is clustered: the projected features `ĥ` where the run trains projection heads, otherwise
+/// the tower features `ẑ`, so that a plain CLIP run can be looked at too.
+fn students(features: &EpisodeFeatures) -> (&Matrix, &Matrix) {
+    if features.projected_image.dim > 0 {
+        (&features.projected_image, &features.projected_text)
+    } else {
+        (&features.image, &features.text)
+    }
+}
+
 impl EpisodePrototypes {
-    /// Clusters the features of an episode in every space and translates the prototypes back.
-    ///
-    /// Uses the projected features `ĥ` where the run trains projection heads and the tower features
-    /// `ẑ` otherwise, so that a plain CLIP run can be looked at too.
+    /// Translates the clusters of an episode back, where the run does so and trains projection heads.
     ///
     /// # Errors
-    /// When a feature is not finite; `Ok(None)` when cancelled.
-    pub fn build(
+    /// When clusters and features do not belong together.
+    pub fn translated(
         config: &RunConfig,
-        place: EpisodePlace,
+        snapshot: PrototypeSnapshot,
         features: &EpisodeFeatures,
-        teacher: Option<&TeacherFeatures>,
-        progress: ClusterProgress<'_>,
-    ) -> Result<Option<Self>, TrainError> {
-        let projected = features.projected_image.dim > 0;
-        let (image, text) = if projected {
-            (&features.projected_image, &features.projected_text)
-        } else {
-            (&features.image, &features.text)
-        };
-        let teacher = teacher.map(|t| teacher_rows(t, &features.samples));
-        let spaces = 2 + u64::from(teacher.is_some());
-        let cluster = |index: u64, rows: &Matrix| {
-            let seed = cluster_seed(config.seed, place.episode, index);
-            let report = |done, total| progress(index * total + done, spaces * total);
-            cluster_space(config, place.count, seed, rows, &report)
-        };
-        let Some(image_clusters) = cluster(0, image)? else {
-            return Ok(None);
-        };
-        let Some(text_clusters) = cluster(1, text)? else {
-            return Ok(None);
-        };
-        let teacher_clusters = match &teacher {
-            None => None,
-            Some(rows) => match cluster(2, rows)? {
-                None => return Ok(None),
-                clusters => clusters,
-            },
-        };
-        let snapshot = PrototypeSnapshot {
-            episode: place.episode,
-            step: place.step,
-            samples: features.samples.clone(),
-            image: image_clusters,
-            text: text_clusters,
-            teacher: teacher_clusters,
-        };
-        let translated = (projected && config.prototypes.back_translation)
+    ) -> Result<Self, TrainError> {
+        let (image, text) = students(features);
+        let wanted = features.projected_image.dim > 0 && config.prototypes.back_translation;
+        let translated = wanted
             .then(|| TranslatedPrototypes::of(&snapshot, image, text))
             .transpose()
             .map_err(|e| TrainError::Other(format!("back translation: {e}")))?;
-        Ok(Some(Self {
+        Ok(Self {
             snapshot,
             translated,
-        }))
+        })
     }
 
     /// Position of each sample in the episode; of several equal ones, the last.

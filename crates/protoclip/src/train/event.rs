@@ -30,13 +30,20 @@ pub mod tag {
     pub const FEATURE_STD_IMAGE: &str = "train/feature_std_image";
     pub const FEATURE_STD_TEXT: &str = "train/feature_std_text";
     pub const SAMPLES_PER_SECOND: &str = "train/samples_per_second";
+    /// Percent of the last seconds in which the training thread waited for a batch.
+    pub const DATA_WAIT_PERCENT: &str = "train/data_wait_percent";
     pub const KMEANS_INERTIA_IMAGE: &str = "episode/kmeans_inertia_image";
     pub const KMEANS_INERTIA_TEXT: &str = "episode/kmeans_inertia_text";
     pub const EMPTY_IMAGE: &str = "episode/empty_image";
     pub const EMPTY_TEXT: &str = "episode/empty_text";
     pub const SECONDS_EXTRACT: &str = "episode/seconds_extract";
     pub const SECONDS_CLUSTER: &str = "episode/seconds_cluster";
+    pub const SECONDS_TRANSLATE: &str = "episode/seconds_translate";
     pub const SECONDS_TRAIN: &str = "episode/seconds_train";
+    /// Percent of the extraction that was spent waiting for batches.
+    pub const DATA_WAIT_PERCENT_EXTRACT: &str = "episode/data_wait_percent_extract";
+    /// The same of the training pass.
+    pub const DATA_WAIT_PERCENT_TRAIN: &str = "episode/data_wait_percent_train";
     pub const EVAL_RECALL_MEAN: &str = "eval/recall_mean";
     pub const EVAL_RECALL_IMAGE_TO_TEXT_1: &str = "eval/recall_image_to_text_1";
     pub const EVAL_RECALL_IMAGE_TO_TEXT_5: &str = "eval/recall_image_to_text_5";

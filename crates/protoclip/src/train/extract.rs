@@ -64,7 +64,7 @@ impl Matrix {
 /// When the data cannot be read; `Ok(None)` when cancelled.
 pub fn extract_features(
     model: &Clip,
-    batches: Batches,
+    batches: &mut Batches,
     with_projection: bool,
     device: &Device,
     progress: &mut dyn FnMut(usize) -> bool,

@@ -134,6 +134,23 @@ fn a_run_reports_every_step_and_leaves_prototypes_and_checkpoints() {
     assert_eq!(checkpoints.last().expect("a checkpoint").step, 9);
     assert_eq!(recorder.flushed, [3, 6, 9]);
     assert_eq!(recorder.curve(tag::EVAL_AMI).len(), 4);
+    assert_waits_are_shares(&recorder);
+}
+
+fn assert_waits_are_shares(recorder: &Recorder<'_>) {
+    let steps = |tag| -> Vec<u64> { recorder.curve(tag).iter().map(|p| p.0).collect() };
+    assert_eq!(steps(tag::DATA_WAIT_PERCENT), (1..=9).collect::<Vec<_>>());
+    assert_eq!(steps(tag::DATA_WAIT_PERCENT_TRAIN), [3, 6, 9]);
+    assert_eq!(steps(tag::DATA_WAIT_PERCENT_EXTRACT), [0, 3, 6, 9]);
+    for tag in [
+        tag::DATA_WAIT_PERCENT,
+        tag::DATA_WAIT_PERCENT_TRAIN,
+        tag::DATA_WAIT_PERCENT_EXTRACT,
+    ] {
+        for (step, value) in recorder.curve(tag) {
+            assert!((0.0..=100.0).contains(&value), "{tag} {step}: {value}");
+        }
+    }
 }
 
 #[test]

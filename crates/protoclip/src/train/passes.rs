@@ -2,21 +2,24 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::episode::{EpisodePlace, EpisodePrototypes, batch_labels, snapshot_file};
+use super::episode::{
+    EpisodePlace, EpisodePrototypes, batch_labels, cluster_episode, snapshot_file,
+};
 use super::evaluation::Evaluation;
 use super::extract::{EpisodeFeatures, extract_features};
+use super::meter::percent;
 use super::session::{Flow, PhaseProgress, Session, stop_reason};
 use super::step::{BatchAssignments, PrototypeTensors, StepPlan, take_step};
 use super::{ControlValues, LogLevel, Phase, StopReason, Tag, TrainError, TrainEvent, tag};
 use crate::config::{EvaluatedPairs, Fidelity};
 use crate::data::{Batch, BatchMode, SampleId};
-use crate::prototypes::Space;
+use crate::prototypes::{PrototypeSnapshot, Space};
 
 /// Broken pictures that one episode's log names one by one.
 const NAMED_BROKEN: usize = 5;
@@ -143,10 +146,14 @@ impl Session<'_> {
             return Ok(Flow::Stop(reason));
         }
         let started = Instant::now();
-        let Some(prototypes) = self.cluster(&features)? else {
+        let Some(snapshot) = self.cluster(&features)? else {
             return Ok(self.stop());
         };
-        self.report_clusters(&prototypes, started.elapsed().as_secs_f64())?;
+        let clustered = started.elapsed().as_secs_f64();
+        let started = Instant::now();
+        let prototypes = EpisodePrototypes::translated(&self.config, snapshot, &features)?;
+        let translated = started.elapsed().as_secs_f64();
+        self.report_clusters(&prototypes, (clustered, translated))?;
         self.prototypes = Some(Arc::new(prototypes));
         Ok(Flow::GoOn)
     }
@@ -162,15 +169,19 @@ impl Session<'_> {
             Fidelity::Corrected => BatchMode::Evaluate,
             Fidelity::Reference => self.training_mode(),
         };
-        let batches = self.batcher.batches(samples, mode)?;
+        let started = Instant::now();
+        let mut batches = self.batcher.batches(samples, mode)?;
         let mut progress = PhaseProgress::new(self.observer, self.control, Phase::Extract, total);
-        extract_features(
+        let features = extract_features(
             &model,
-            batches,
+            &mut batches,
             self.config.trains_prototypes(),
             &self.device,
             &mut |done| progress.report(done as u64),
-        )
+        )?;
+        let waited = percent(batches.take_waited(), started.elapsed());
+        self.points(vec![(tag::DATA_WAIT_PERCENT_EXTRACT.into(), waited)])?;
+        Ok(features)
     }
 
     fn evaluation_is_due(&self) -> bool {
@@ -212,7 +223,7 @@ impl Session<'_> {
     fn cluster(
         &mut self,
         features: &EpisodeFeatures,
-    ) -> Result<Option<EpisodePrototypes>, TrainError> {
+    ) -> Result<Option<PrototypeSnapshot>, TrainError> {
         let place = EpisodePlace {
             episode: self.place.episode,
             step: self.place.step,
@@ -220,7 +231,7 @@ impl Session<'_> {
         };
         let progress = PhaseProgress::new(self.observer, self.control, Phase::Cluster, 1);
         let progress = RefCell::new(progress);
-        EpisodePrototypes::build(
+        cluster_episode(
             &self.config,
             place,
             features,
@@ -232,7 +243,7 @@ impl Session<'_> {
     fn report_clusters(
         &mut self,
         prototypes: &EpisodePrototypes,
-        seconds: f64,
+        (clustered, translated): (f64, f64),
     ) -> Result<(), TrainError> {
         let snapshot = &prototypes.snapshot;
         let file = snapshot_file(snapshot.step);
@@ -243,7 +254,8 @@ impl Session<'_> {
         }
         snapshot.write(&path)?;
         let points: Vec<(Tag, f64)> = vec![
-            (tag::SECONDS_CLUSTER.into(), seconds),
+            (tag::SECONDS_CLUSTER.into(), clustered),
+            (tag::SECONDS_TRANSLATE.into(), translated),
             (tag::KMEANS_INERTIA_IMAGE.into(), snapshot.image.inertia()),
             (tag::KMEANS_INERTIA_TEXT.into(), snapshot.text.inertia()),
             (tag::EMPTY_IMAGE.into(), snapshot.image.empty() as f64),
@@ -272,19 +284,26 @@ impl Session<'_> {
         let device = self.training_device();
         let tensors = (self.stage() == Stage::Prototypes && self.config.trains_prototypes())
             .then(|| PrototypeTensors::of(&prototypes, self.config.fidelity, &self.device));
-        let batches = self.batcher.batches(order, self.training_mode())?;
-        self.meter.reset();
-        for batch in batches {
+        let started = Instant::now();
+        let mut batches = self.batcher.batches(order, self.training_mode())?;
+        self.meter.start(started);
+        let mut waited_in_all = Duration::ZERO;
+        while let Some(batch) = batches.next() {
             let batch = batch?;
+            let waited = batches.take_waited();
+            waited_in_all += waited;
             let assignments = match &tensors {
                 Some(_) => assignments(&prototypes, &positions, &batch)?,
                 None => BatchAssignments::default(),
             };
-            self.step(&batch, tensors.as_ref().map(|t| (t, assignments)), &device)?;
+            let prototypes = tensors.as_ref().map(|t| (t, assignments));
+            self.step(&batch, waited, prototypes, &device)?;
             if let Flow::Stop(reason) = self.obey()? {
                 return Ok(Flow::Stop(reason));
             }
         }
+        let waited = percent(waited_in_all, started.elapsed());
+        self.points(vec![(tag::DATA_WAIT_PERCENT_TRAIN.into(), waited)])?;
         Ok(Flow::GoOn)
     }
 
@@ -314,6 +333,7 @@ impl Session<'_> {
     fn step(
         &mut self,
         batch: &Batch,
+        waited: Duration,
         prototypes: Option<(&PrototypeTensors, BatchAssignments)>,
         device: &burn::tensor::Device,
     ) -> Result<(), TrainError> {
@@ -335,8 +355,12 @@ impl Session<'_> {
         self.model = Some(model);
         self.place.step = step;
         self.place.cursor += 1;
-        if let Some(rate) = self.meter.add(Instant::now(), batch.samples.len()) {
-            points.push((tag::SAMPLES_PER_SECOND.into(), rate));
+        let now = Instant::now();
+        if let Some(pace) = self.meter.add(now, batch.samples.len(), waited) {
+            points.extend([
+                (tag::SAMPLES_PER_SECOND.into(), pace.samples_per_second),
+                (tag::DATA_WAIT_PERCENT.into(), pace.data_wait_percent),
+            ]);
         }
         self.points(points)
     }

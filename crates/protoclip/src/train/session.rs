@@ -210,7 +210,7 @@ impl<'a> Session<'a> {
                 Command::Stop(reason) => return Ok(Flow::Stop(reason)),
                 Command::Run => {
                     if paused {
-                        self.meter.reset();
+                        self.meter.start(Instant::now());
                         self.emit(TrainEvent::Resumed { step })?;
                     }
                     return Ok(Flow::GoOn);

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::data::BuiltinSource;
-use crate::data::scripted::ScriptedSource;
+use crate::data::scripted::{Gate, ScriptedSource};
 
 const TRAIN: BatchMode = BatchMode::Train {
     episode: 2,
@@ -130,6 +130,29 @@ fn a_panic_while_decoding_becomes_an_error() {
     assert_eq!(outcomes.len(), 2);
     let message = outcomes[1].as_ref().expect_err("panicked").to_string();
     assert!(message.contains("scripted panic"), "{message}");
+}
+
+#[test]
+fn only_a_batch_that_is_not_ready_counts_as_waiting() {
+    let gate = Arc::new(Gate::default());
+    let batcher = batcher(ScriptedSource::new(8).with_gate_at(4, &gate), 1, 0);
+    let mut batches = batcher.batches((0..8).collect(), TRAIN).expect("starts");
+    // The second batch is begun once the first lies in the channel.
+    gate.await_reached();
+    batches.next().expect("one").expect("batch");
+    assert_eq!(batches.take_waited(), Duration::ZERO);
+    let waiting = Arc::clone(&batches.waiting);
+    let opener = std::thread::spawn(move || {
+        while !waiting.load(Ordering::Relaxed) {
+            std::thread::yield_now();
+        }
+        gate.open();
+    });
+    batches.next().expect("two").expect("batch");
+    opener.join().expect("opens");
+    assert!(batches.take_waited() > Duration::ZERO);
+    assert_eq!(batches.take_waited(), Duration::ZERO, "taken");
+    assert!(batches.next().is_none());
 }
 
 #[test]
