@@ -28,7 +28,7 @@ FIGURES = {
     "eval/recall_image_to_text_1": "R@1 image → text, %",
     "eval/modality_gap": "modality gap",
 }
-PREPARING = ("episode/seconds_extract", "episode/seconds_cluster")
+PREPARING = ("episode/seconds_extract", "episode/seconds_cluster", "episode/seconds_translate")
 TRAINING = "episode/seconds_train"
 
 

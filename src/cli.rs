@@ -1,6 +1,7 @@
 //! Subcommands, one file each. Errors are printed here and nowhere else.
 
 mod bench;
+mod data_path;
 mod doctor;
 mod evaluate;
 mod export;

@@ -8,7 +8,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use bench::{BenchInput, BenchKMeans, BenchPca, BenchSettings, BenchWork};
+pub use bench::{
+    AugmentationName, BenchEpisode, BenchImages, BenchInput, BenchKMeans, BenchPca, BenchSettings,
+    BenchWork,
+};
 pub use evaluate::{EvaluateSettings, SourceKind};
 
 /// Interactive studio for prototypical contrastive language-image pretraining.

@@ -4,6 +4,8 @@
 //! where the system does not tell; other processes do not disturb it as they disturb
 //! `wall_seconds`.
 
+mod episode;
+mod images;
 mod kmeans;
 mod pca;
 
@@ -22,6 +24,8 @@ pub(super) fn bench(settings: &BenchSettings) -> anyhow::Result<()> {
     let line = match &settings.work {
         BenchWork::Kmeans(settings) => kmeans::bench_kmeans(settings),
         BenchWork::Pca(settings) => pca::bench_pca(settings),
+        BenchWork::Images(settings) => images::bench_images(settings),
+        BenchWork::Episode(settings) => episode::bench_episode(settings),
     }?;
     println!("{line}");
     Ok(())
@@ -48,20 +52,49 @@ impl Bench {
 
     /// Does the work in the pool; its result and the line so far.
     fn measure<T: Send>(&self, name: &str, work: impl FnOnce() -> T + Send) -> (T, Value) {
-        let (wall, cpu) = (Instant::now(), process_cpu_seconds());
+        let clocks = Clocks::start();
         let result = self.pool.install(work);
-        let wall_seconds = wall.elapsed().as_secs_f64();
-        let cpu_seconds = process_cpu_seconds()
-            .zip(cpu)
-            .map(|(end, start)| end - start);
+        let spent = clocks.stop();
         let line = serde_json::json!({
             "work": name,
             "samples": self.features.rows,
             "dim": self.features.dim,
             "threads": self.pool.current_num_threads(),
-            "cpu_seconds": cpu_seconds,
-            "wall_seconds": wall_seconds,
+            "cpu_seconds": spent.cpu_seconds,
+            "wall_seconds": spent.wall_seconds,
         });
         (result, line)
+    }
+}
+
+/// The two clocks of a measurement.
+#[derive(Debug, Clone, Copy)]
+struct Clocks {
+    wall: Instant,
+    cpu: Option<f64>,
+}
+
+/// What a piece of work took.
+#[derive(Debug, Clone, Copy)]
+struct Spent {
+    /// Processor time of all threads.
+    cpu_seconds: Option<f64>,
+    wall_seconds: f64,
+}
+
+impl Clocks {
+    fn start() -> Self {
+        Self {
+            wall: Instant::now(),
+            cpu: process_cpu_seconds(),
+        }
+    }
+
+    fn stop(self) -> Spent {
+        let cpu = process_cpu_seconds().zip(self.cpu);
+        Spent {
+            cpu_seconds: cpu.map(|(end, start)| end - start),
+            wall_seconds: self.wall.elapsed().as_secs_f64(),
+        }
     }
 }

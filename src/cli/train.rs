@@ -57,7 +57,7 @@ fn created(
 }
 
 /// The settings with some replaced. A value that is no TOML is taken as text.
-fn with_changes(text: &str, changes: &[String]) -> anyhow::Result<String> {
+pub(super) fn with_changes(text: &str, changes: &[String]) -> anyhow::Result<String> {
     let mut table: toml::Table = text.parse().map_err(|e| UsageError(format!("{e}")))?;
     for change in changes {
         let (key, value) = change

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 /// What to measure.
 #[derive(Debug, Args)]
@@ -11,6 +11,8 @@ Examples:
   python3 benches/features.py features.npy --samples 200000 --dim 128
   protoclip-studio bench kmeans --features features.npy --k 20000 --iterations 20 --threads 1
   protoclip-studio bench pca --features features.npy --dim 64
+  protoclip-studio bench images --data pictures/ --threads 1
+  protoclip-studio bench episode docs/examples/emoji.toml
 
 Prints one JSON line: the work, its sizes, seconds without reading the file, and how good the
 result is. benches/README.md says how to put it beside other programs.")]
@@ -25,6 +27,10 @@ pub enum BenchWork {
     Kmeans(BenchKMeans),
     /// Reduce features to their principal components; quality: share of the variance that is kept
     Pca(BenchPca),
+    /// Decode, augment and batch the pictures of a data set, as training does
+    Images(BenchImages),
+    /// Train one whole episode of a run; quality: loss, the mean over the last quarter of the steps
+    Episode(BenchEpisode),
 }
 
 /// Which features to work on, with how many threads.
@@ -63,4 +69,52 @@ pub struct BenchPca {
     /// Number of components to keep
     #[arg(long)]
     pub dim: usize,
+}
+
+#[derive(Debug, Args)]
+pub struct BenchImages {
+    /// `builtin`, a CSV or TSV file, or a folder with one folder of pictures per class
+    #[arg(long, value_name = "builtin|PATH")]
+    pub data: PathBuf,
+    /// Threads [default: as many as the machine has]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+    /// Side of the prepared pictures, in pixels
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub image_size: u32,
+    /// Pictures per batch; a smaller remainder is left out
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
+    pub batch: u16,
+    /// How pictures are changed
+    #[arg(long, value_enum, default_value_t = AugmentationName::ProtoclipLight)]
+    pub augmentation: AugmentationName,
+    /// Passes over the data
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub passes: u16,
+    /// Memory for decoded pictures, in MiB; 0 decodes every picture in every pass
+    #[arg(long, value_name = "MIB", default_value_t = 0)]
+    pub cache: u16,
+    /// Seed of the changes
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+}
+
+/// The augmentations of a run, as a command line names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AugmentationName {
+    None,
+    Clip,
+    ProtoclipLight,
+}
+
+#[derive(Debug, Args)]
+pub struct BenchEpisode {
+    /// A run's settings as TOML, as `train` takes them
+    pub config: PathBuf,
+    /// Replace a setting, as in --set model=vit-tiny-64; can be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Training threads [default: as many as the machine has]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
 }

@@ -5,6 +5,7 @@
 )]
 
 mod architecture;
+mod bench;
 mod evaluate;
 mod event_stream;
 mod http_api;

@@ -8,7 +8,8 @@ use protoclip::eval::{EvaluationOptions, PromptTemplates, parse_class_names};
 use protoclip::train::latest_checkpoint;
 
 use crate::cli::UsageError;
-use crate::settings::{EvaluateSettings, SourceKind, data_dir_or_default};
+use crate::cli::data_path::data_at;
+use crate::settings::{EvaluateSettings, data_dir_or_default};
 use crate::studio::{DataDir, RunDirectory, RunId};
 
 /// What to open.
@@ -117,30 +118,6 @@ fn newest(run: &RunDirectory) -> anyhow::Result<PathBuf> {
             run.path().display()
         ))
         .into()
-    })
-}
-
-fn data_at(path: &Path, source: Option<SourceKind>) -> anyhow::Result<DataConfig> {
-    if path == Path::new("builtin") && source.is_none() {
-        return Ok(DataConfig::default());
-    }
-    if !path.exists() {
-        let message = format!(
-            "--data {}: there is no such file or folder; give one, or builtin",
-            path.display()
-        );
-        return Err(UsageError(message).into());
-    }
-    let source = match source {
-        Some(SourceKind::Csv) => DataSource::Csv,
-        Some(SourceKind::Folder) => DataSource::Folder,
-        None if path.is_dir() => DataSource::Folder,
-        None => DataSource::Csv,
-    };
-    Ok(DataConfig {
-        source,
-        path: Some(path.to_owned()),
-        ..DataConfig::default()
     })
 }
 

@@ -1,0 +1,66 @@
+//! `bench`: one JSON line, and nothing left behind.
+
+use serde_json::Value;
+
+use crate::support::program::command;
+
+/// Exit code, the only line of the output, and the messages; temporary files go to `folder`.
+fn bench(folder: &std::path::Path, arguments: &[&str]) -> (Option<i32>, Value, String) {
+    let output = command(&[&["bench"], arguments].concat())
+        .env("TMPDIR", folder)
+        .output()
+        .expect("runs");
+    let messages = String::from_utf8_lossy(&output.stderr).into_owned();
+    let line = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    (output.status.code(), line, messages)
+}
+
+#[test]
+fn pictures_are_prepared_in_whole_batches() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let images = ["images", "--data", "builtin", "--image-size", "16"];
+    let (code, line, messages) = bench(folder.path(), &images);
+    assert_eq!(code, Some(0), "{messages}");
+    assert_eq!(line["work"], "images");
+    assert_eq!(line["images"], 3724 / 64 * 64);
+    assert_eq!(line["broken"], 0);
+    assert!(line["images_per_cpu_second"].as_f64() > Some(0.0), "{line}");
+    assert!(line["deviation"].as_f64() > Some(0.1), "{line}");
+    let (code, _, messages) = bench(
+        folder.path(),
+        &["images", "--data", "builtin", "--batch", "4000"],
+    );
+    assert_eq!(code, Some(2));
+    assert!(messages.contains("lower --batch"), "{messages}");
+}
+
+#[test]
+fn an_episode_is_trained_once_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let settings = folder.path().join("run.toml");
+    let toml = "preset = \"protoclip\"\nepisodes = 5\nepisode_size = 48\nbatch_size = 16\n\
+                [prototypes]\ncount = 6\nrestarts = 1\n";
+    std::fs::write(&settings, toml).expect("writes");
+    let path = settings.to_str().expect("text");
+    let (code, line, messages) = bench(folder.path(), &["episode", path]);
+    assert_eq!(code, Some(0), "{messages}");
+    assert_eq!((&line["samples"], &line["steps"]), (&48.into(), &3.into()));
+    let number = |name: &str| line[name].as_f64().expect(name);
+    let phases = ["extract", "cluster", "translate", "train"];
+    let seconds: f64 = phases
+        .map(|phase| number(&format!("seconds_{phase}")))
+        .iter()
+        .sum();
+    assert!(seconds > 0.0 && seconds <= number("wall_seconds"), "{line}");
+    assert!(number("loss") > 0.0, "{line}");
+    for phase in ["extract", "train"] {
+        let waited = number(&format!("data_wait_percent_{phase}"));
+        assert!((0.0..=100.0).contains(&waited), "{line}");
+    }
+    let left = std::fs::read_dir(folder.path()).expect("lists").count();
+    assert_eq!(left, 1, "only the settings");
+    let wrong = ["episode", path, "--set", "prototypes.count=0"];
+    let (code, _, messages) = bench(folder.path(), &wrong);
+    assert_eq!(code, Some(2));
+    assert!(messages.contains("prototypes.count"), "{messages}");
+}
