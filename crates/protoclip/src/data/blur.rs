@@ -92,6 +92,35 @@ fn reflected(shifted: usize, half: usize, side: usize) -> usize {
     position.min(period - position).min(side - 1)
 }
 
+/// What the planes are compared with: all taps in two dimensions, in f64.
+#[cfg(test)]
+pub(super) fn weighted_mean(
+    plane: &[f32],
+    side: usize,
+    (x, y): (usize, usize),
+    taps: usize,
+    sigma: f32,
+) -> f32 {
+    let half = taps / 2;
+    let weight = |tap: usize| {
+        let distance = (tap as f64 - half as f64) / f64::from(sigma);
+        (-0.5 * distance * distance).exp()
+    };
+    let (mut sum, mut weights) = (0.0, 0.0);
+    for down in 0..taps {
+        for right in 0..taps {
+            let (row, column) = (
+                reflected(y + down, half, side),
+                reflected(x + right, half, side),
+            );
+            let both = weight(down) * weight(right);
+            sum += both * f64::from(plane[row * side + column]);
+            weights += both;
+        }
+    }
+    (sum / weights) as f32
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,34 +180,6 @@ mod tests {
                 );
             }
         }
-    }
-
-    /// All taps in two dimensions, in f64.
-    fn weighted_mean(
-        plane: &[f32],
-        side: usize,
-        (x, y): (usize, usize),
-        taps: usize,
-        sigma: f32,
-    ) -> f32 {
-        let half = taps / 2;
-        let weight = |tap: usize| {
-            let distance = (tap as f64 - half as f64) / f64::from(sigma);
-            (-0.5 * distance * distance).exp()
-        };
-        let (mut sum, mut weights) = (0.0, 0.0);
-        for down in 0..taps {
-            for right in 0..taps {
-                let (row, column) = (
-                    reflected(y + down, half, side),
-                    reflected(x + right, half, side),
-                );
-                let both = weight(down) * weight(right);
-                sum += both * f64::from(plane[row * side + column]);
-                weights += both;
-            }
-        }
-        (sum / weights) as f32
     }
 
     #[test]

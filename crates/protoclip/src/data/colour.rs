@@ -55,6 +55,31 @@ impl<'a> Planes<'a> {
     }
 }
 
+/// What the planes are compared with.
+#[cfg(test)]
+pub(super) mod textbook {
+    /// By way of hue in turns, saturation and value, with remainders.
+    pub(in crate::data) fn textbook_hue([r, g, b]: [f32; 3], turns: f32) -> [f32; 3] {
+        let value = r.max(g).max(b);
+        let chroma = value - r.min(g).min(b);
+        if chroma <= 0.0 {
+            return [value; 3];
+        }
+        let sector = if value == r {
+            (g - b) / chroma
+        } else if value == g {
+            (b - r) / chroma + 2.0
+        } else {
+            (r - g) / chroma + 4.0
+        };
+        let hue = ((sector / 6.0).rem_euclid(1.0) + turns).rem_euclid(1.0);
+        [5.0, 3.0, 1.0].map(|offset| {
+            let k: f32 = (offset + hue * 6.0).rem_euclid(6.0);
+            value - chroma * k.min(4.0 - k).clamp(0.0, 1.0)
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,31 +153,10 @@ mod tests {
         for index in 0..4096_u32 {
             let pixel = [index % 16, index / 16 % 16, index / 256].map(|level| level as f32 * 17.0);
             for turns in [-0.2, -0.07, 0.0, 0.11, 0.2] {
-                let expected = textbook_hue(pixel, turns);
+                let expected = textbook::textbook_hue(pixel, turns);
                 let found = one(|p| p.hue(turns), pixel);
                 assert!(close(found, expected), "{pixel:?} {turns}: {found:?}");
             }
         }
-    }
-
-    /// By way of hue in turns, saturation and value, with remainders.
-    fn textbook_hue([r, g, b]: Pixel, turns: f32) -> Pixel {
-        let value = r.max(g).max(b);
-        let chroma = value - r.min(g).min(b);
-        if chroma <= 0.0 {
-            return [value; 3];
-        }
-        let sector = if value == r {
-            (g - b) / chroma
-        } else if value == g {
-            (b - r) / chroma + 2.0
-        } else {
-            (r - g) / chroma + 4.0
-        };
-        let hue = ((sector / 6.0).rem_euclid(1.0) + turns).rem_euclid(1.0);
-        [5.0, 3.0, 1.0].map(|offset| {
-            let k: f32 = (offset + hue * 6.0).rem_euclid(6.0);
-            value - chroma * k.min(4.0 - k).clamp(0.0, 1.0)
-        })
     }
 }
