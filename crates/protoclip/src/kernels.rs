@@ -8,30 +8,41 @@
 
 mod activation;
 mod adamw;
+mod attention;
+mod average_pool;
+mod batch_norm;
+mod buffer;
 mod clock;
+mod convolution;
 mod dense;
 pub(crate) mod distance;
 mod elementary;
+mod embedding;
 mod fused;
 mod fused_backward;
 mod memory;
 mod multiversion;
-mod packed_attention;
 pub(crate) mod pixels;
 mod plain;
+mod pooling_attention;
+mod product;
+mod row_gradient;
 mod row_norm;
 mod row_softmax;
-mod small_product;
+mod segments;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 
 pub use adamw::FusedAdamW;
 pub use clock::process_cpu_seconds;
 pub use memory::{release_freed_memory, retain_freed_memory};
+pub use row_gradient::{gradient_square_sum, scale_gradient};
+pub use segments::Segments;
 
 use activation::Gelu;
+use fused::NormKind;
 
 static ONLY_PLAIN: AtomicBool = AtomicBool::new(false);
 
@@ -94,13 +105,137 @@ pub fn linear<const D: usize>(
     }
 }
 
-/// Multi-head self-attention on packed queries, keys and values.
+/// Multi-head self-attention on packed queries, keys and values, within each segment.
 ///
-/// `[batch, tokens, 3·width]` → `[batch, tokens, width]`; `causal` hides later tokens. `heads` must
-/// divide the width.
-pub fn attention(packed: Tensor<3>, heads: usize, causal: bool) -> Tensor<3> {
+/// `[rows, 3·width]` → `[rows, width]`; `causal` hides later tokens. `heads` must divide the width,
+/// and `segments` cover the rows.
+pub fn attention(packed: Tensor<2>, segments: &Segments, heads: usize, causal: bool) -> Tensor<2> {
     match fusible(&packed) {
-        true => fused::attention(packed, heads, causal),
-        false => plain::attention(packed, heads, causal),
+        true => fused::attention(packed, segments.clone(), heads, causal),
+        false => plain::attention(packed, segments, heads, causal),
     }
+}
+
+/// Attention with one query per segment, which sees all of the segment's rows.
+///
+/// Queries `[segments, width]`, packed keys and values `[rows, 2·width]` → `[segments, width]`.
+pub fn pooling_attention(
+    queries: Tensor<2>,
+    keys_values: Tensor<2>,
+    segments: &Segments,
+    heads: usize,
+) -> Tensor<2> {
+    match fusible(&queries) {
+        true => fused::pooling_attention(queries, keys_values, segments.clone(), heads),
+        false => plain::pooling_attention(queries, keys_values, segments, heads),
+    }
+}
+
+/// Rows `ids` of a table, `[table rows, width]` → `[ids, width]`; every id is below the number of
+/// rows.
+///
+/// On the CPU, and when the table is a parameter, the gradient covers only the rows that were used:
+/// [`gradient_square_sum`], [`scale_gradient`] and [`FusedAdamW`] know how to read it.
+pub fn embedding(table: Tensor<2>, ids: &[u32]) -> Tensor<2> {
+    let rows = table.dims()[0];
+    match fusible(&table) && rows < row_gradient::MOST_ROWS {
+        true => fused::embedding(table, ids),
+        false => plain::embedding(table, ids),
+    }
+}
+
+/// A square convolution without bias of channels-last pictures, "same" padding for odd kernels.
+///
+/// `[batch, height, width, input]`, weight `[output, input, kernel, kernel]` →
+/// `[batch, ⌈height/stride⌉, ⌈width/stride⌉, output]`.
+pub fn convolution(x: Tensor<4>, weight: Tensor<4>, stride: usize) -> Tensor<4> {
+    match fusible(&x) && weight.dims()[2] % 2 == 1 {
+        true => fused::convolution(x, weight, stride),
+        false => plain::convolution(x, weight, stride),
+    }
+}
+
+/// Output of [`batch_norm`] and the batch's statistics, without gradients.
+#[derive(Debug)]
+pub struct BatchNormalised<const D: usize> {
+    /// The shape of the input.
+    pub output: Tensor<D>,
+    /// `[channels]`
+    pub mean: Tensor<1>,
+    /// `[channels]`, over n (biased).
+    pub variance: Tensor<1>,
+}
+
+/// Normalises the last dimension, `[.., channels]`, over all others by the batch's own statistics, adds
+/// `residual`, and cuts off negative values with `relu`; `weight` and `bias` are `[channels]`.
+pub fn batch_norm<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    residual: Option<Tensor<D>>,
+    relu: bool,
+    epsilon: f64,
+) -> BatchNormalised<D> {
+    if !fusible(&x) {
+        let (output, mean, variance) = plain::batch_norm(x, weight, bias, epsilon);
+        return BatchNormalised {
+            output: plain::add_and_cut(output, residual, relu),
+            mean,
+            variance,
+        };
+    }
+    let kind = NormKind {
+        relu,
+        epsilon: epsilon as f32,
+    };
+    let (output, statistics) = fused::batch_norm(x, weight, bias, residual, kind);
+    let [_, channels] = statistics.dims();
+    let part = |row: usize| {
+        statistics
+            .clone()
+            .slice_dim(0, row..=row)
+            .reshape([channels])
+    };
+    BatchNormalised {
+        output,
+        mean: part(0),
+        variance: part(1),
+    }
+}
+
+/// The same by given statistics: a fixed affine map.
+pub fn batch_norm_fixed<const D: usize>(
+    x: Tensor<D>,
+    [weight, bias]: [Tensor<1>; 2],
+    [mean, variance]: [Tensor<1>; 2],
+    residual: Option<Tensor<D>>,
+    relu: bool,
+    epsilon: f64,
+) -> Tensor<D> {
+    if x.is_autodiff() || !fusible(&x) {
+        let output = plain::batch_norm_fixed(x, weight, bias, mean, variance, epsilon);
+        return plain::add_and_cut(output, residual, relu);
+    }
+    let kind = NormKind {
+        relu,
+        epsilon: epsilon as f32,
+    };
+    fused::batch_norm_fixed(x, [weight, bias, mean, variance], residual, kind)
+}
+
+/// Averages over `side`² cells of channels-last pictures,
+/// `[batch, height, width, channels]` → `[batch, height/side, width/side, channels]`; `side` 1 changes
+/// nothing.
+pub fn average_pool(x: Tensor<4>, side: usize) -> Tensor<4> {
+    match fusible(&x) {
+        _ if side == 1 => x,
+        true => fused::average_pool(x, side),
+        false => plain::average_pool(x, side),
+    }
+}
+
+/// Whether rows of different samples are best kept without padding on this device. Elsewhere shapes
+/// should stay the same from step to step.
+pub fn packs_rows(device: &Device) -> bool {
+    !ONLY_PLAIN.load(Ordering::Relaxed) && *device == Device::flex()
 }

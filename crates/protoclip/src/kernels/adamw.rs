@@ -1,4 +1,4 @@
-//! AdamW in one pass over memory.
+//! AdamW in one pass over memory, or over the rows that a gradient names.
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, backend_extension};
@@ -8,8 +8,9 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use super::elementary::fma;
-use super::fused;
+use super::fused::{self, whole};
 use super::multiversion::multiversion;
+use super::row_gradient::{self, is_row_gradient};
 
 /// Elements per parallel piece.
 const PIECE: usize = 1 << 15;
@@ -84,13 +85,15 @@ impl Optimizer for FusedAdamW {
             |state| state.momentum,
         );
         let time = momentum.time + 1;
-        let (parameter, first, second) = <Dispatch as InPlaceUpdate>::adamw_update(
-            tensor.into_dispatch(),
-            grad.into_dispatch(),
-            momentum.moment_1.into_dispatch(),
-            momentum.moment_2.into_dispatch(),
-            self.factors(lr, time),
-        );
+        let by_rows = is_row_gradient(&grad, &tensor.dims());
+        let (parameter, gradient) = (tensor.into_dispatch(), grad.into_dispatch());
+        let first = momentum.moment_1.into_dispatch();
+        let second = momentum.moment_2.into_dispatch();
+        let factors = self.factors(lr, time);
+        let (parameter, first, second) = match by_rows {
+            false => Dispatch::adamw_update(parameter, gradient, first, second, factors),
+            true => Dispatch::adamw_update_rows(parameter, gradient, first, second, factors),
+        };
         let [first, second] = [first, second].map(Tensor::from_dispatch);
         let momentum = AdaptiveMomentumState::new(time, first, second);
         (
@@ -115,6 +118,15 @@ pub(super) trait InPlaceUpdate: Backend {
         second: FloatTensor<Self>,
         factors: Factors,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+
+    /// The same for a gradient that names rows; the others have a gradient of zero.
+    fn adamw_update_rows(
+        parameter: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        factors: Factors,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 }
 
 impl InPlaceUpdate for Flex {
@@ -131,14 +143,20 @@ impl InPlaceUpdate for Flex {
         update(values, gradient.storage::<f32>(), factors);
         (parameter, first, second)
     }
-}
 
-/// The tensor as the only content of its buffer, in order; a copy when it is a view.
-fn whole(x: FlexTensor) -> FlexTensor {
-    let all = x.bytes().len() / size_of::<f32>();
-    match x.as_slice::<f32>() {
-        Some(values) if values.len() == all => x,
-        _ => x.to_contiguous(),
+    fn adamw_update_rows(
+        parameter: FlexTensor,
+        gradient: FlexTensor,
+        first: FlexTensor,
+        second: FlexTensor,
+        factors: Factors,
+    ) -> (FlexTensor, FlexTensor, FlexTensor) {
+        let [mut parameter, mut first, mut second] = [parameter, first, second].map(whole);
+        let gradient = whole(gradient);
+        let width = fused::last_dim(&parameter);
+        let values = [&mut parameter, &mut first, &mut second].map(FlexTensor::storage_mut::<f32>);
+        update_rows(values, gradient.storage::<f32>(), width, factors);
+        (parameter, first, second)
     }
 }
 
@@ -152,6 +170,43 @@ fn update(values: [&mut [f32]; 3], gradient: &[f32], factors: Factors) {
         .zip(gradient.par_chunks(PIECE))
         .for_each(|(((parameter, first), second), gradient)| {
             update_piece(parameter, first, second, gradient, factors);
+        });
+}
+
+/// `packed` names rows of `width` numbers and their gradients.
+///
+/// Rows that no gradient has reached yet have moments of zero: only weight decay moves them, which
+/// saves most of the memory traffic for the tokens that a data set never uses.
+fn update_rows(values: [&mut [f32]; 3], packed: &[f32], width: usize, factors: Factors) {
+    let [parameter, first, second] = values;
+    let mut gradients: Vec<Option<&[f32]>> = vec![None; parameter.len() / width];
+    for (row, gradient) in row_gradient::rows(packed, width) {
+        gradients[row] = Some(gradient);
+    }
+    let none = vec![0.0; width];
+    let rows = (PIECE / width).max(1);
+    parameter
+        .par_chunks_mut(rows * width)
+        .zip(first.par_chunks_mut(rows * width))
+        .zip(second.par_chunks_mut(rows * width))
+        .zip(gradients.par_chunks(rows))
+        .for_each(|(((parameter, first), second), gradients)| {
+            let moments = first
+                .chunks_exact_mut(width)
+                .zip(second.chunks_exact_mut(width));
+            let rows = parameter
+                .chunks_exact_mut(width)
+                .zip(moments)
+                .zip(gradients);
+            for ((parameter, (first, second)), gradient) in rows {
+                let reached = gradient.is_some() || second.iter().any(|&v| v != 0.0);
+                match reached {
+                    true => {
+                        update_piece(parameter, first, second, gradient.unwrap_or(&none), factors)
+                    }
+                    false => parameter.iter_mut().for_each(|p| *p *= factors.keep),
+                }
+            }
         });
 }
 
@@ -182,7 +237,7 @@ fn update_loop<const FMA: bool>(
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Distribution;
+    use burn::tensor::{Distribution, TensorData};
 
     use super::*;
 
@@ -219,6 +274,31 @@ mod tests {
         assert_eq!(ours.time, wanted.time);
         assert!(largest(ours.moment_1 - wanted.moment_1) < 1e-6);
         assert!(largest(ours.moment_2 - wanted.moment_2) < 1e-6);
+    }
+
+    /// The same three steps with gradients of all rows and of the two rows that are not zero.
+    #[test]
+    fn naming_rows_changes_nothing() {
+        let device = Device::flex();
+        let (mut whole, mut by_rows) = (random(1, &device), random(1, &device));
+        let (mut whole_state, mut row_state) = (None, None);
+        for (step, named) in [[2u32, 7], [7, 18], [0, 2]].into_iter().enumerate() {
+            let values: Vec<f32> = (0..46).map(|i| ((i * 7 + step) % 5) as f32 - 2.0).collect();
+            let mut gradient = vec![0.0; 19 * 23];
+            for (row, values) in named.iter().zip(values.chunks_exact(23)) {
+                gradient[*row as usize * 23..][..23].copy_from_slice(values);
+            }
+            let packed = row_gradient::pack(&named, &values, 23);
+            let matrix = |values, shape| {
+                Tensor::<2>::from_data(TensorData::new::<f32, _>(values, shape), &device)
+            };
+            let (gradient, packed) = (matrix(gradient, [19, 23]), matrix(packed, [2, 24]));
+            (whole, whole_state) = OPTIMIZER.step(1e-2, whole, gradient, whole_state);
+            (by_rows, row_state) = OPTIMIZER.step(1e-2, by_rows, packed, row_state);
+            assert_eq!(largest(whole.clone() - by_rows.clone()), 0.0, "step {step}");
+        }
+        let second = |state: Option<AdamWState<2>>| state.expect("kept").momentum.moment_2;
+        assert_eq!(largest(second(whole_state) - second(row_state)), 0.0);
     }
 
     /// One step of PyTorch's formula by hand, in f64.

@@ -4,58 +4,17 @@
 //! gradient per sample to be added up, and clears and copies every result. Here all rows go
 //! into one product that writes straight into its result.
 
-use gemm::Parallelism;
 use rayon::prelude::*;
+
+use super::product::{Matrix, Threads};
 
 /// Elements per parallel piece.
 const PIECE: usize = 1 << 14;
 
-/// Multiplications from which a product is spread over threads.
-const PARALLEL: usize = 1 << 20;
-
-/// A matrix over row-major values.
-#[derive(Debug, Clone, Copy)]
-struct Matrix<'a> {
-    values: &'a [f32],
-    rows: usize,
-    columns: usize,
-    /// Whether `values` holds the transpose, `[columns, rows]`.
-    transposed: bool,
-}
-
-impl<'a> Matrix<'a> {
-    /// As many rows of `columns` numbers as there are.
-    fn new(values: &'a [f32], columns: usize) -> Self {
-        Self {
-            values,
-            rows: values.len() / columns,
-            columns,
-            transposed: false,
-        }
-    }
-
-    fn transpose(self) -> Self {
-        Self {
-            rows: self.columns,
-            columns: self.rows,
-            transposed: !self.transposed,
-            ..self
-        }
-    }
-
-    /// Distance between rows and between columns.
-    fn strides(self) -> (isize, isize) {
-        match self.transposed {
-            false => (self.columns as isize, 1),
-            true => (1, self.rows as isize),
-        }
-    }
-}
-
 /// `x [rows, input] · weight [input, output] + bias [output]`; `input` is not 0.
 pub(super) fn forward(x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
     let weight = Matrix::new(weight, bias.len());
-    let mut y = product(Matrix::new(x, weight.rows), weight);
+    let mut y = Matrix::new(x, weight.rows).times(weight, Threads::Pool);
     y.par_chunks_mut(piece(bias.len())).for_each(|rows| {
         for row in rows.chunks_exact_mut(bias.len()) {
             for (y, bias) in row.iter_mut().zip(bias) {
@@ -69,14 +28,14 @@ pub(super) fn forward(x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
 /// The gradient by `x`, given that by the output, `[rows, output]`.
 pub(super) fn backward_input(gradient: &[f32], weight: &[f32], output: usize) -> Vec<f32> {
     let weight = Matrix::new(weight, output);
-    product(Matrix::new(gradient, output), weight.transpose())
+    Matrix::new(gradient, output).times(weight.transpose(), Threads::Pool)
 }
 
 /// The gradient by the weight, `[input, output]`.
 pub(super) fn backward_weight(x: &[f32], gradient: &[f32], output: usize) -> Vec<f32> {
     let gradient = Matrix::new(gradient, output);
     let x = Matrix::new(x, x.len() / gradient.rows);
-    product(x.transpose(), gradient)
+    x.transpose().times(gradient, Threads::Pool)
 }
 
 /// The gradient by the bias: sums of the columns, in an order that the shape alone decides.
@@ -106,55 +65,6 @@ fn add(sums: &mut [f32], row: &[f32]) {
 
 fn piece(width: usize) -> usize {
     (PIECE / width).max(1) * width
-}
-
-/// `left · right`, row-major.
-#[allow(
-    unsafe_code,
-    reason = "gemm takes pointers and writes uninitialised memory"
-)]
-fn product(left: Matrix<'_>, right: Matrix<'_>) -> Vec<f32> {
-    let (m, n, k) = (left.rows, right.columns, left.columns);
-    assert_eq!(k, right.rows, "inner sizes of a product");
-    assert_eq!(left.values.len(), m * k, "left values of a product");
-    assert_eq!(right.values.len(), k * n, "right values of a product");
-    if k == 0 {
-        return vec![0.0; m * n];
-    }
-    let parallelism = match m * n * k < PARALLEL {
-        true => Parallelism::None,
-        false => Parallelism::Rayon(0),
-    };
-    let ((left_row, left_column), (right_row, right_column)) = (left.strides(), right.strides());
-    let mut out = Vec::<f32>::with_capacity(m * n);
-    // SAFETY: the assertions above make every element that sizes and strides name lie inside the
-    // slices; `out` has room for m rows of n; gemm does not read it (`read_dst` is false) and writes
-    // each of its m·n elements since k is not 0, so that they are initialised for `set_len`.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            out.as_mut_ptr(),
-            1,
-            n as isize,
-            false,
-            left.values.as_ptr(),
-            left_column,
-            left_row,
-            right.values.as_ptr(),
-            right_column,
-            right_row,
-            0.0,
-            1.0,
-            false,
-            false,
-            false,
-            parallelism,
-        );
-        out.set_len(m * n);
-    }
-    out
 }
 
 #[cfg(test)]

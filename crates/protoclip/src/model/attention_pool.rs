@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 
 use super::parameter_init::ParameterInit;
 use super::transformer::dense;
-use crate::kernels;
+use crate::kernels::{self, Segments};
 
 /// The mean position asks, all positions answer; replaces CLIP-ResNet's average pool.
 #[derive(Module, Debug)]
@@ -49,26 +49,23 @@ impl AttentionPool {
         }
     }
 
-    /// `[batch, channels, side, side]` → `[batch, embed_dim]`
+    /// `[batch, side, side, channels]` → `[batch, embed_dim]`
     pub fn forward(&self, x: Tensor<4>) -> Tensor<2> {
-        let [batch, channels, height, width] = x.dims();
-        let x = x.reshape([batch, channels, height * width]).swap_dims(1, 2);
+        let [batch, height, width, channels] = x.dims();
+        let x = x.reshape([batch, height * width, channels]);
         let tokens = Tensor::cat(vec![x.clone().mean_dim(1), x], 1);
         let x = tokens + self.positional_embedding.val().unsqueeze::<3>();
-        let mean = x.clone().slice([0..batch, 0..1, 0..channels]);
-        let query = self.split_heads(dense(&self.q_proj, mean));
-        let key = self.split_heads(dense(&self.k_proj, x.clone()));
-        let value = self.split_heads(dense(&self.v_proj, x));
-        let scale = ((channels / self.heads) as f64).powf(-0.5);
-        let scores = query.mul_scalar(scale).matmul(key.swap_dims(2, 3));
-        let pooled = kernels::softmax(scores).matmul(value);
-        dense(&self.c_proj, pooled.reshape([batch, channels]))
-    }
-
-    /// `[batch, tokens, channels]` → `[batch, heads, tokens, channels/heads]`
-    fn split_heads(&self, x: Tensor<3>) -> Tensor<4> {
-        let [batch, tokens, channels] = x.dims();
-        x.reshape([batch, tokens, self.heads, channels / self.heads])
-            .swap_dims(1, 2)
+        let positions = height * width + 1;
+        let mean = x.clone().slice_dim(1, 0..1).reshape([batch, channels]);
+        let x = x.reshape([batch * positions, channels]);
+        let keys = dense(&self.k_proj, x.clone());
+        let values = dense(&self.v_proj, x);
+        let pooled = kernels::pooling_attention(
+            dense(&self.q_proj, mean),
+            Tensor::cat(vec![keys, values], 1),
+            &Segments::uniform(batch, positions),
+            self.heads,
+        );
+        dense(&self.c_proj, pooled)
     }
 }

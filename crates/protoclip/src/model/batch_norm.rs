@@ -2,12 +2,12 @@
 
 use burn::module::{Flag, Module, Param};
 use burn::tensor::Tensor;
-use burn::tensor::module::{batch_norm, batch_norm_train};
 
 use super::RunningStatistic;
 use super::parameter_init::ParameterInit;
+use crate::kernels;
 
-/// Normalises dimension 1 over all others.
+/// Normalises the last dimension over all others.
 ///
 /// Training (an autodiff input and `training` enabled) uses the batch's mean and biased variance and
 /// blends mean and *unbiased* variance into the running statistics with momentum 0.1; otherwise
@@ -41,25 +41,43 @@ impl BatchNorm {
         }
     }
 
-    /// `[batch, channels, ..]` → the same shape.
+    /// `[.., channels]` → the same shape.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        if x.is_autodiff() && self.training.is_enabled() {
-            self.forward_train(x)
-        } else {
-            self.forward_eval(x)
-        }
+        self.normalise(x, None, false)
     }
 
-    fn forward_eval<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        let (mean, var) = (self.running_mean.value(), self.running_var.value());
+    /// `relu(forward(x))`
+    pub fn forward_relu<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        self.normalise(x, None, true)
+    }
+
+    /// `relu(forward(x) + residual)`, the end of a residual block.
+    pub fn forward_residual<const D: usize>(&self, x: Tensor<D>, residual: Tensor<D>) -> Tensor<D> {
+        self.normalise(x, Some(residual), true)
+    }
+
+    fn normalise<const D: usize>(
+        &self,
+        x: Tensor<D>,
+        residual: Option<Tensor<D>>,
+        relu: bool,
+    ) -> Tensor<D> {
         let (weight, bias) = (self.weight.val(), self.bias.val());
-        batch_norm(x, weight, bias, mean, var, Self::EPSILON)
-    }
-
-    fn forward_train<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        if !(x.is_autodiff() && self.training.is_enabled()) {
+            let statistics = [self.running_mean.value(), self.running_var.value()];
+            let parameters = [weight, bias];
+            return kernels::batch_norm_fixed(
+                x,
+                parameters,
+                statistics,
+                residual,
+                relu,
+                Self::EPSILON,
+            );
+        }
         let dims = x.dims();
-        let count = dims.iter().product::<usize>() / dims[1].max(1);
-        let result = batch_norm_train(x, self.weight.val(), self.bias.val(), Self::EPSILON);
+        let count = dims.iter().product::<usize>() / dims[D - 1].max(1);
+        let result = kernels::batch_norm(x, weight, bias, residual, relu, Self::EPSILON);
         let unbiased = count as f64 / count.saturating_sub(1).max(1) as f64;
         self.running_mean.blend(result.mean, Self::MOMENTUM);
         self.running_var

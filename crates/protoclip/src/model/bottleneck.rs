@@ -2,11 +2,10 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
 
-use super::modified_resnet::average_pool;
 use super::parameter_init::ParameterInit;
 use super::{BatchNorm, Convolution};
+use crate::kernels;
 
 /// 1×1, 3×3, average pool instead of a stride, 1×1 to four times the planes, plus the identity.
 #[derive(Module, Debug)]
@@ -52,19 +51,19 @@ impl Bottleneck {
         }
     }
 
-    /// `[batch, input, h, w]` → `[batch, 4·planes, h/stride, w/stride]`
+    /// `[batch, h, w, input]` → `[batch, h/stride, w/stride, 4·planes]`
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let y = relu(self.bn1.forward(self.conv1.forward(x.clone())));
-        let y = relu(self.bn2.forward(self.conv2.forward(y)));
-        let y = self
-            .bn3
-            .forward(self.conv3.forward(average_pool(y, self.stride)));
-        relu(y + self.identity(x))
+        let y = self.bn1.forward_relu(self.conv1.forward(x.clone()));
+        let y = self.bn2.forward_relu(self.conv2.forward(y));
+        let y = self.conv3.forward(kernels::average_pool(y, self.stride));
+        self.bn3.forward_residual(y, self.identity(x))
     }
 
     fn identity(&self, x: Tensor<4>) -> Tensor<4> {
         match (&self.downsample_conv, &self.downsample_norm) {
-            (Some(conv), Some(norm)) => norm.forward(conv.forward(average_pool(x, self.stride))),
+            (Some(conv), Some(norm)) => {
+                norm.forward(conv.forward(kernels::average_pool(x, self.stride)))
+            }
             _ => x,
         }
     }

@@ -2,12 +2,11 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use burn::tensor::module::conv2d;
-use burn::tensor::ops::ConvOptions;
 
 use super::parameter_init::ParameterInit;
+use crate::kernels;
 
-/// Cross-correlation with "same" padding for odd kernels.
+/// Cross-correlation of channels-last pictures with "same" padding for odd kernels.
 #[derive(Module, Debug)]
 pub struct Convolution {
     /// `[out_channels, in_channels, kernel, kernel]`
@@ -31,11 +30,8 @@ impl Convolution {
         }
     }
 
-    /// `[batch, in, h, w]` → `[batch, out, ⌈h/stride⌉, ⌈w/stride⌉]`
+    /// `[batch, h, w, in]` → `[batch, ⌈h/stride⌉, ⌈w/stride⌉, out]`
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let [_, _, kernel, _] = self.weight.dims();
-        let (stride, padding) = ([self.stride; 2], [kernel / 2; 2]);
-        let options = ConvOptions::new(stride, padding, [1, 1], 1);
-        conv2d(x, self.weight.val(), None, options)
+        kernels::convolution(x, self.weight.val(), self.stride)
     }
 }

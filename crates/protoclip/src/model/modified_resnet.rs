@@ -2,12 +2,10 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
-use burn::tensor::module::avg_pool2d;
-use burn::tensor::ops::AvgPoolOptions;
 
 use super::parameter_init::ParameterInit;
 use super::{AttentionPool, BatchNorm, Bottleneck, ClipConfig, Convolution};
+use crate::kernels;
 
 /// Three-convolution stem, four stages of anti-aliased bottlenecks, attention pool.
 #[derive(Module, Debug)]
@@ -55,12 +53,14 @@ impl ModifiedResNet {
 
     /// `[batch, 3, size, size]` → `[batch, embed_dim]`
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        let x = relu(self.bn1.forward(self.conv1.forward(images)));
-        let x = relu(self.bn2.forward(self.conv2.forward(x)));
-        let x = relu(self.bn3.forward(self.conv3.forward(x)));
+        // Channels last, so that every position is a row for the products and norms to come.
+        let x = images.permute([0, 2, 3, 1]);
+        let x = self.bn1.forward_relu(self.conv1.forward(x));
+        let x = self.bn2.forward_relu(self.conv2.forward(x));
+        let x = self.bn3.forward_relu(self.conv3.forward(x));
         let x = self
             .blocks()
-            .fold(average_pool(x, 2), |x, block| block.forward(x));
+            .fold(kernels::average_pool(x, 2), |x, block| block.forward(x));
         self.attnpool.forward(x)
     }
 
@@ -90,12 +90,4 @@ fn stage(
         Bottleneck::init(input, planes, stride, &init.scope(&i.to_string()))
     };
     (0..layers[index]).map(block).collect()
-}
-
-/// Average over `side`×`side` cells; `side` 1 changes nothing.
-pub(super) fn average_pool(x: Tensor<4>, side: usize) -> Tensor<4> {
-    if side == 1 {
-        return x;
-    }
-    avg_pool2d(x, AvgPoolOptions::new([side, side]))
 }

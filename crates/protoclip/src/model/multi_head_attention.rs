@@ -1,12 +1,14 @@
 //! Self-attention with PyTorch's packed projection.
 
+use std::ops::Range;
+
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 
 use super::parameter_init::ParameterInit;
 use super::transformer::dense;
-use crate::kernels;
+use crate::kernels::{self, Segments};
 
 /// Multi-head self-attention; queries, keys and values come from one packed projection.
 #[derive(Module, Debug)]
@@ -51,11 +53,34 @@ impl MultiHeadAttention {
         }
     }
 
-    /// `[batch, tokens, width]` → the same shape; `causal` hides later tokens.
-    pub fn forward(&self, x: Tensor<3>, causal: bool) -> Tensor<3> {
+    /// `[rows, width]` → the same shape, within each segment; `causal` hides later tokens.
+    pub fn forward(&self, x: Tensor<2>, segments: &Segments, causal: bool) -> Tensor<2> {
         let bias = self.in_proj_bias.val();
         let packed = kernels::linear(x, self.in_proj_weight.val(), Some(bias));
-        let attended = kernels::attention(packed, self.heads, causal);
+        let attended = kernels::attention(packed, segments, self.heads, causal);
         dense(&self.out_proj, attended)
+    }
+
+    /// What one token of each segment reads from the whole segment.
+    ///
+    /// `readers` `[segments, width]` are rows of `x` `[rows, width]`; the result has their shape.
+    /// Nothing is computed for tokens that do not ask.
+    pub fn forward_readers(
+        &self,
+        readers: Tensor<2>,
+        x: Tensor<2>,
+        segments: &Segments,
+    ) -> Tensor<2> {
+        let width = x.dims()[1];
+        let (weight, bias) = (self.in_proj_weight.val(), self.in_proj_bias.val());
+        let project = |x: Tensor<2>, columns: Range<usize>| {
+            let weight = weight.clone().slice_dim(1, columns.clone());
+            let bias = bias.clone().slice_dim(0, columns);
+            kernels::linear(x, weight, Some(bias))
+        };
+        let queries = project(readers, 0..width);
+        let keys_values = project(x, width..3 * width);
+        let read = kernels::pooling_attention(queries, keys_values, segments, self.heads);
+        dense(&self.out_proj, read)
     }
 }

@@ -3,7 +3,6 @@
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
 
 use super::parameter_init::ParameterInit;
 use super::transformer::{dense, linear_init};
@@ -35,7 +34,7 @@ impl ProjectionHead {
 
     /// Un-normalised tower outputs `[batch, embed_dim]` → `[batch, projection_dim]`, not normalised.
     pub fn forward(&self, z: Tensor<2>) -> Tensor<2> {
-        let hidden = relu(self.norm.forward(dense(&self.hidden, z)));
+        let hidden = self.norm.forward_relu(dense(&self.hidden, z));
         dense(&self.output, hidden)
     }
 }

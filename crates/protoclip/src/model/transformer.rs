@@ -2,11 +2,11 @@
 
 use burn::module::{Module, Param};
 use burn::nn::Linear;
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 
 use super::parameter_init::ParameterInit;
 use super::{LayerNorm, MultiHeadAttention};
-use crate::kernels;
+use crate::kernels::{self, Segments};
 
 /// A stack of [`ResidualAttentionBlock`]s.
 #[derive(Module, Debug)]
@@ -63,11 +63,30 @@ impl Transformer {
         }
     }
 
-    /// `[batch, tokens, width]` → the same shape.
-    pub fn forward(&self, x: Tensor<3>, causal: bool) -> Tensor<3> {
-        self.resblocks
+    /// `[rows, width]` → the same shape; every segment is a sequence of its own.
+    pub fn forward(&self, x: Tensor<2>, segments: &Segments, causal: bool) -> Tensor<2> {
+        let blocks = self.resblocks.iter();
+        blocks.fold(x, |x, block| block.forward(x, segments, causal))
+    }
+
+    /// The output of one token of each segment, `[segments, width]`.
+    ///
+    /// `readers` `[segments]` are their rows; each must see its whole segment, so with `causal`
+    /// they are the last ones. The last block computes nothing for other tokens.
+    pub fn forward_readers(
+        &self,
+        x: Tensor<2>,
+        segments: &Segments,
+        causal: bool,
+        readers: Tensor<1, Int>,
+    ) -> Tensor<2> {
+        let Some((last, blocks)) = self.resblocks.split_last() else {
+            return x.select(0, readers);
+        };
+        let x = blocks
             .iter()
-            .fold(x, |x, block| block.forward(x, causal))
+            .fold(x, |x, block| block.forward(x, segments, causal));
+        last.forward_readers(x, segments, readers)
     }
 }
 
@@ -84,9 +103,22 @@ impl ResidualAttentionBlock {
         }
     }
 
-    /// `[batch, tokens, width]` → the same shape.
-    pub fn forward(&self, x: Tensor<3>, causal: bool) -> Tensor<3> {
-        let x = x.clone() + self.attn.forward(self.ln_1.forward(x), causal);
+    /// `[rows, width]` → the same shape.
+    pub fn forward(&self, x: Tensor<2>, segments: &Segments, causal: bool) -> Tensor<2> {
+        let x = x.clone() + self.attn.forward(self.ln_1.forward(x), segments, causal);
+        x.clone() + self.mlp.forward(self.ln_2.forward(x))
+    }
+
+    fn forward_readers(
+        &self,
+        x: Tensor<2>,
+        segments: &Segments,
+        readers: Tensor<1, Int>,
+    ) -> Tensor<2> {
+        let normalised = self.ln_1.forward(x.clone());
+        let asking = normalised.clone().select(0, readers.clone());
+        let read = self.attn.forward_readers(asking, normalised, segments);
+        let x = x.select(0, readers) + read;
         x.clone() + self.mlp.forward(self.ln_2.forward(x))
     }
 }
@@ -104,7 +136,7 @@ impl Mlp {
         }
     }
 
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         let hidden = dense(&self.c_fc, x);
         let hidden = match self.quick_gelu {
             true => kernels::quick_gelu(hidden),

@@ -1,11 +1,12 @@
 //! The ViT image tower of OpenCLIP 1.2.1.
 
 use burn::module::{Module, Param};
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Int, Tensor};
 
 use super::parameter_init::ParameterInit;
 use super::transformer::BlockShape;
 use super::{ClipConfig, Convolution, LayerNorm, Transformer};
+use crate::kernels::Segments;
 
 /// Patches, class token, positions, pre-norm blocks; the class token's output is projected.
 #[derive(Module, Debug)]
@@ -57,8 +58,11 @@ impl VisionTransformer {
         let class = self.class_embedding.val().reshape([1, 1, width]);
         let tokens = Tensor::cat(vec![class.expand([batch, 1, width]), patches], 1);
         let x = tokens + self.positional_embedding.val().unsqueeze::<3>();
-        let x = self.transformer.forward(self.ln_pre.forward(x), false);
-        let class = x.slice([0..batch, 0..1, 0..width]).reshape([batch, width]);
+        let tokens = x.dims()[1];
+        let x = self.ln_pre.forward(x.reshape([batch * tokens, width]));
+        let segments = Segments::uniform(batch, tokens);
+        let class = first_rows(&segments, &x.device());
+        let class = self.transformer.forward_readers(x, &segments, false, class);
         self.ln_post.forward(class).matmul(self.proj.val())
     }
 
@@ -78,4 +82,10 @@ impl VisionTransformer {
             .matmul(weight.transpose())
             .reshape([batch, grid * grid, width])
     }
+}
+
+/// The first row of each segment, `[segments]`.
+fn first_rows(segments: &Segments, device: &Device) -> Tensor<1, Int> {
+    let rows: Vec<i32> = segments.iter().map(|rows| rows.start as i32).collect();
+    Tensor::from_ints(rows.as_slice(), device)
 }

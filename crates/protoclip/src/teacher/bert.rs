@@ -7,7 +7,7 @@ use std::path::Path;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::BertConfig;
-use crate::kernels;
+use crate::kernels::{self, Segments};
 use crate::model::weights::{WeightSource, WeightsError};
 
 /// Weights of a BERT-like encoder, on a device, without gradients.
@@ -77,17 +77,19 @@ impl Bert {
         let words = self.words.clone().select(0, ids.reshape([batch * tokens]));
         let positions = self.positions.clone().slice([0..tokens, 0..hidden]);
         let x = words.reshape([batch, tokens, hidden]) + positions.unsqueeze::<3>();
-        let mut x = self.norm.forward(x);
+        let mut x = self.norm.forward(x.reshape([batch * tokens, hidden]));
+        let segments = Segments::uniform(batch, tokens);
         for layer in &self.layers {
-            x = layer.forward(x, self.heads);
+            x = layer.forward(x, &segments, self.heads);
         }
-        x
+        x.reshape([batch, tokens, hidden])
     }
 }
 
 impl Layer {
-    fn forward(&self, x: Tensor<3>, heads: usize) -> Tensor<3> {
-        let attended = kernels::attention(self.attention.forward(x.clone()), heads, false);
+    fn forward(&self, x: Tensor<2>, segments: &Segments, heads: usize) -> Tensor<2> {
+        let packed = self.attention.forward(x.clone());
+        let attended = kernels::attention(packed, segments, heads, false);
         let x = self
             .attention_norm
             .forward(x + self.attention_output.forward(attended));
@@ -97,13 +99,13 @@ impl Layer {
 }
 
 impl Dense {
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         kernels::linear(x, self.weight.clone(), Some(self.bias.clone()))
     }
 }
 
 impl Norm {
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         kernels::layer_norm(x, self.weight.clone(), self.bias.clone(), self.epsilon)
     }
 }

@@ -14,7 +14,7 @@ use burn::tensor::Tensor;
 
 use super::{LearningRates, TrainError};
 use crate::config::OptimizerConfig;
-use crate::kernels::FusedAdamW;
+use crate::kernels::{FusedAdamW, gradient_square_sum, scale_gradient};
 use crate::model::{Clip, decays, is_visual, parameter_names};
 
 /// The optimizer of a run with its moments.
@@ -124,7 +124,7 @@ struct SumOfSquares<'a> {
 impl ModuleVisitor for SumOfSquares<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(gradient) = self.gradients.get::<D>(param.id) {
-            let square = gradient.square().sum();
+            let square = gradient_square_sum(gradient, &param.dims());
             self.sum = Some(match self.sum.take() {
                 Some(sum) => sum + square,
                 None => square,
@@ -141,8 +141,10 @@ struct Scale<'a> {
 impl ModuleVisitor for Scale<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(gradient) = self.gradients.remove::<D>(param.id) {
-            self.gradients
-                .register(param.id, gradient.mul_scalar(self.factor));
+            self.gradients.register(
+                param.id,
+                scale_gradient(gradient, &param.dims(), self.factor),
+            );
         }
     }
 }

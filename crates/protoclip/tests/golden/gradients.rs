@@ -5,7 +5,7 @@
 
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use proptest::prelude::*;
-use protoclip::kernels;
+use protoclip::kernels::{self, Segments};
 use protoclip::loss::clip::clip_loss;
 use protoclip::loss::proto::{ProtoTarget, ProtoTermInput, proto_loss, proto_term};
 use protoclip::model::l2_normalize;
@@ -112,12 +112,114 @@ fn linear_by_input_weight_and_bias() {
 }
 
 #[test]
-fn attention_with_and_without_a_causal_mask() {
-    let packed = [random(2 * 5 * 24, 1)];
-    for causal in [false, true] {
-        check("attention", &packed, &|x| {
-            let packed = x[0].clone().reshape([2, 5, 24]);
-            weighed(kernels::attention(packed, 2, causal))
+fn attention_by_packed_queries_keys_and_values() {
+    for (lengths, causal) in [
+        ([3, 3], false),
+        ([3, 3], true),
+        ([1, 5], false),
+        ([4, 2], true),
+    ] {
+        let segments = Segments::of_lengths(lengths);
+        check("attention", &[random(6 * 24, 1)], &|x| {
+            let packed = x[0].clone().reshape([6, 24]);
+            weighed(kernels::attention(packed, &segments, 2, causal))
+        });
+    }
+}
+
+#[test]
+fn pooling_attention_by_queries_keys_and_values() {
+    for lengths in [[3, 3], [1, 5]] {
+        let segments = Segments::of_lengths(lengths);
+        let inputs = [random(2 * 8, 1), random(6 * 16, 2)];
+        check("pooling attention", &inputs, &|x| {
+            let queries = x[0].clone().reshape([2, 8]);
+            let keys_values = x[1].clone().reshape([6, 16]);
+            weighed(kernels::pooling_attention(
+                queries,
+                keys_values,
+                &segments,
+                2,
+            ))
+        });
+    }
+}
+
+#[test]
+fn convolutions_by_pictures_and_weights() {
+    for ([height, width], kernel, stride) in [
+        ([4, 3], 3, 1),
+        ([4, 5], 3, 2),
+        ([3, 3], 1, 1),
+        ([1, 1], 3, 1),
+    ] {
+        let inputs = [
+            random(2 * height * width * 3, 1),
+            random(4 * 3 * kernel * kernel, 2),
+        ];
+        check("convolution", &inputs, &|x| {
+            let pictures = x[0].clone().reshape([2, height, width, 3]);
+            let weight = x[1].clone().reshape([4, 3, kernel, kernel]);
+            weighed(kernels::convolution(pictures, weight, stride))
+        });
+    }
+}
+
+#[test]
+fn batch_norm_by_input_weight_bias_and_residual() {
+    let inputs = [
+        random(7 * 5, 1),
+        random(5, 2),
+        random(5, 3),
+        random(7 * 5, 4),
+    ];
+    let rows = |x: &Tensor<1>| x.clone().reshape([7, 5]);
+    check("batch_norm", &inputs[..3], &|x| {
+        let (weight, bias) = (x[1].clone(), x[2].clone());
+        weighed(kernels::batch_norm(rows(&x[0]), weight, bias, None, false, 1e-2).output)
+    });
+    check("batch_norm with residual", &inputs, &|x| {
+        let (weight, bias) = (x[1].clone(), x[2].clone());
+        let residual = Some(rows(&x[3]));
+        weighed(kernels::batch_norm(rows(&x[0]), weight, bias, residual, false, 1e-2).output)
+    });
+}
+
+/// Only the ReLU's mask is at stake: far from zero, where slopes exist, the gradient is all or
+/// nothing.
+#[test]
+fn the_relu_of_batch_norm_stops_gradients_where_it_cuts_off() {
+    let (values, shift) = (random(6 * 4, 1), [3.0_f32, -3.0, 3.0, -3.0]);
+    let x = Tensor::<1>::from_floats(values.as_slice(), &device()).require_grad();
+    let parameter = |values: [f32; 4]| Tensor::<1>::from_floats(values, &device());
+    let residual = constant([6, 4], 2).require_grad();
+    let normalised = kernels::batch_norm(
+        x.clone().reshape([6, 4]),
+        parameter([0.5; 4]),
+        parameter(shift),
+        Some(residual.clone()),
+        true,
+        1e-5,
+    );
+    let gradients = normalised.output.sum().backward();
+    let by_residual = residual.grad(&gradients).expect("tracked");
+    let by_residual: Vec<f32> = by_residual.into_data().try_to_vec().expect("f32");
+    for row in by_residual.chunks_exact(4) {
+        assert_eq!(row, [1.0, 0.0, 1.0, 0.0]);
+    }
+    let by_x = x.grad(&gradients).expect("tracked");
+    let by_x: Vec<f32> = by_x.into_data().try_to_vec().expect("f32");
+    // The sum of a normalised column does not depend on its input.
+    assert!(by_x.iter().all(|g| g.abs() < 1e-5), "{by_x:?}");
+}
+
+#[test]
+fn average_pools_by_pictures() {
+    for (height, width, side) in [(4, 4, 2), (5, 7, 2), (6, 3, 3)] {
+        let inputs = [random(2 * height * width * 3, 1)];
+        check("average_pool", &inputs, &|x| {
+            let pictures = x[0].clone().reshape([2, height, width, 3]);
+            weighed(kernels::average_pool(pictures, side))
         });
     }
 }
