@@ -8,6 +8,7 @@ mod episode;
 mod images;
 mod kmeans;
 mod pca;
+mod train_step;
 
 use std::time::Instant;
 
@@ -24,6 +25,7 @@ pub(super) fn bench(settings: &BenchSettings) -> anyhow::Result<()> {
     let line = match &settings.work {
         BenchWork::Kmeans(settings) => kmeans::bench_kmeans(settings),
         BenchWork::Pca(settings) => pca::bench_pca(settings),
+        BenchWork::TrainStep(settings) => train_step::bench_train_step(settings),
         BenchWork::Images(settings) => images::bench_images(settings),
         BenchWork::Episode(settings) => episode::bench_episode(settings),
     }?;

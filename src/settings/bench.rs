@@ -11,6 +11,7 @@ Examples:
   python3 benches/features.py features.npy --samples 200000 --dim 128
   protoclip-studio bench kmeans --features features.npy --k 20000 --iterations 20 --threads 1
   protoclip-studio bench pca --features features.npy --dim 64
+  protoclip-studio bench train-step --model vit-tiny-64 --batch 64 --threads 1
   protoclip-studio bench images --data pictures/ --threads 1
   protoclip-studio bench episode docs/examples/emoji.toml
 
@@ -27,6 +28,8 @@ pub enum BenchWork {
     Kmeans(BenchKMeans),
     /// Reduce features to their principal components; quality: share of the variance that is kept
     Pca(BenchPca),
+    /// Take optimizer steps of a model on one batch of the built-in data; quality: the last loss
+    TrainStep(BenchTrainStep),
     /// Decode, augment and batch the pictures of a data set, as training does
     Images(BenchImages),
     /// Train one whole episode of a run; quality: loss, the mean over the last quarter of the steps
@@ -69,6 +72,36 @@ pub struct BenchPca {
     /// Number of components to keep
     #[arg(long)]
     pub dim: usize,
+}
+
+#[derive(Debug, Args)]
+pub struct BenchTrainStep {
+    /// A built-in model's name, or an OpenCLIP-style JSON file
+    #[arg(long, default_value = "vit-tiny-64")]
+    pub model: String,
+    /// Pairs per step
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(2..))]
+    pub batch: u16,
+    /// Steps that count, after three to warm up
+    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u16).range(1..))]
+    pub steps: u16,
+    /// Training threads [default: as many as the machine has]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+    /// The program's own operations, or Burn's
+    #[arg(long, value_enum, default_value_t = KernelsName::Fused)]
+    pub kernels: KernelsName,
+    /// Seed of the initial weights
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+}
+
+/// Which implementation of the operations a step takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KernelsName {
+    Fused,
+    Plain,
 }
 
 #[derive(Debug, Args)]

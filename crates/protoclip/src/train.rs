@@ -17,6 +17,7 @@ pub(crate) mod replay;
 mod schedule;
 mod session;
 mod step;
+mod step_bench;
 mod tensors;
 mod trainer;
 
@@ -35,4 +36,5 @@ pub use meter::ThroughputMeter;
 pub use optimizer::{RunOptimizer, clip_gradients};
 pub(crate) use schedule::LearningRateWindow;
 pub use schedule::{LearningRateSchedule, LearningRates};
+pub use step_bench::StepBench;
 pub use trainer::{Outcome, TrainError, TrainJob, run};
