@@ -19,6 +19,7 @@ mod split;
 mod transform;
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -215,6 +216,22 @@ pub enum DataError {
 }
 
 impl DataError {
+    /// What the system said about a file or folder.
+    pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
+        Self::Io {
+            path: path.display().to_string(),
+            source,
+        }
+    }
+
+    /// What is wrong with the content of a place: a path for display or a source's name.
+    pub(crate) fn format(place: impl fmt::Display, message: impl Into<String>) -> Self {
+        Self::Format {
+            path: place.to_string(),
+            message: message.into(),
+        }
+    }
+
     /// Threads that the operating system refuses.
     fn threads(source: std::io::Error) -> Self {
         Self::Io {
@@ -225,10 +242,8 @@ impl DataError {
 
     /// A sample number that a source does not have.
     fn no_such_sample(name: &str, sample: SampleId, pairs: usize) -> Self {
-        Self::Format {
-            path: name.into(),
-            message: format!("there is no sample {sample}, it has {pairs} pairs"),
-        }
+        let message = format!("there is no sample {sample}, it has {pairs} pairs");
+        Self::format(name, message)
     }
 }
 

@@ -224,10 +224,8 @@ impl Batches {
                 .unwrap_or_else(|| "unknown panic".into()),
             _ => "it sent too few batches".into(),
         };
-        DataError::Format {
-            path: "batches".into(),
-            message: format!("the preparing thread ended early: {message}"),
-        }
+        let message = format!("the preparing thread ended early: {message}");
+        DataError::format("batches", message)
     }
 }
 
@@ -343,14 +341,12 @@ impl Pass {
                 Err(other) => return Err(other),
             }
         }
-        Err(DataError::Format {
-            path: self.shared.source.name().into(),
-            message: format!(
-                "none of the {} pictures of this pass can be decoded; {}",
-                self.samples.len(),
-                reason.unwrap_or_default()
-            ),
-        })
+        let message = format!(
+            "none of the {} pictures of this pass can be decoded; {}",
+            self.samples.len(),
+            reason.unwrap_or_default()
+        );
+        Err(DataError::format(self.shared.source.name(), message))
     }
 
     /// The sample at `position`, then those from one batch further on, then those before.
@@ -408,13 +404,11 @@ impl Shared {
         broken.insert(sample);
         let (found, all) = (broken.len(), self.source.len());
         if found as f64 > self.config.max_broken_share * all as f64 {
-            return Err(DataError::Format {
-                path: self.source.name().into(),
-                message: format!(
-                    "{found} of {all} pictures cannot be decoded, more than data.max_broken_share = {} allows; repair the data set or raise it",
-                    self.config.max_broken_share
-                ),
-            });
+            let message = format!(
+                "{found} of {all} pictures cannot be decoded, more than data.max_broken_share = {} allows; repair the data set or raise it",
+                self.config.max_broken_share
+            );
+            return Err(DataError::format(self.source.name(), message));
         }
         Ok(())
     }

@@ -56,7 +56,7 @@ impl CsvSource {
         let path = config.path.clone().unwrap_or_default();
         let separator = separator(config, &path);
         let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
-        let file = File::open(&path).map_err(|e| io(&path, e))?;
+        let file = File::open(&path).map_err(|e| DataError::io(&path, e))?;
         let (columns, index, report) = index::build(config, &path, separator, progress)?;
         check_usable(config, &path, &index, &report)?;
         Ok(Self {
@@ -84,13 +84,13 @@ impl CsvSource {
             .ok_or_else(|| DataError::no_such_sample(&self.name, sample, self.len()))?;
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         file.seek(SeekFrom::Start(offset))
-            .map_err(|e| io(&self.path, e))?;
+            .map_err(|e| DataError::io(&self.path, e))?;
         let mut reader = reader(self.separator).from_reader(Guarded::new(&mut *file));
         let mut record = ByteRecord::new();
         match reader.read_byte_record(&mut record) {
             Ok(true) => Ok(record),
             Ok(false) => Err(self.changed(sample)),
-            Err(e) => Err(format(&self.path, e.to_string())),
+            Err(e) => Err(DataError::format(self.path.display(), e.to_string())),
         }
     }
 
@@ -111,8 +111,8 @@ impl CsvSource {
     }
 
     fn changed(&self, sample: SampleId) -> DataError {
-        format(
-            &self.path,
+        DataError::format(
+            self.path.display(),
             format!(
                 "line {} is no longer what it was when the file was opened; leave the file unchanged while it is in use, or open it again",
                 self.index.line(sample)
@@ -249,21 +249,10 @@ fn check_usable(
     } else {
         return Ok(());
     };
-    Err(format(path, message + &report.first_lines()))
-}
-
-fn io(path: &Path, source: std::io::Error) -> DataError {
-    DataError::Io {
-        path: path.display().to_string(),
-        source,
-    }
-}
-
-fn format(path: &Path, message: impl Into<String>) -> DataError {
-    DataError::Format {
-        path: path.display().to_string(),
-        message: message.into(),
-    }
+    Err(DataError::format(
+        path.display(),
+        message + &report.first_lines(),
+    ))
 }
 
 #[cfg(test)]

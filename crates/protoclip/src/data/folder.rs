@@ -166,19 +166,14 @@ impl Listing {
         } else {
             return Ok(());
         };
-        Err(DataError::Format {
-            path: folder.display().to_string(),
-            message: message + &self.report.first_lines(),
-        })
+        let message = message + &self.report.first_lines();
+        Err(DataError::format(folder.display(), message))
     }
 }
 
 /// Names in a folder, sorted, without hidden ones and those that are not UTF-8.
 fn names(folder: &Path, wanted: impl Fn(&fs::Metadata) -> bool) -> Result<Vec<String>, DataError> {
-    let failed = |source: io::Error| DataError::Io {
-        path: folder.display().to_string(),
-        source,
-    };
+    let failed = |source: io::Error| DataError::io(folder, source);
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;

@@ -80,10 +80,7 @@ fn sha1_modulo(key: &str, modulus: u64) -> u64 {
 }
 
 fn refused(source: &dyn PairSource, message: String) -> DataError {
-    DataError::Format {
-        path: source.name().to_owned(),
-        message,
-    }
+    DataError::format(source.name(), message)
 }
 
 fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {

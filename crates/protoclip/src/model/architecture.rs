@@ -151,13 +151,10 @@ fn grid_side(
 fn matrix(source: &WeightSource, name: &str) -> Result<[usize; 2], WeightsError> {
     match *source.shape(name)? {
         [rows, columns] if rows > 0 && columns > 0 => Ok([rows, columns]),
-        _ => Err(WeightsError::Format {
-            path: source.place().to_owned(),
-            message: format!(
-                "tensor {name} has shape {:?}, wanted two axes",
-                source.shape(name)?
-            ),
-        }),
+        ref other => {
+            let message = format!("tensor {name} has shape {other:?}, wanted two axes");
+            Err(WeightsError::format(source.place(), message))
+        }
     }
 }
 
@@ -166,13 +163,12 @@ fn kernel(source: &WeightSource, name: &str) -> Result<[usize; 4], WeightsError>
         [output, input, height, width] if output > 0 && height == width && width > 0 => {
             Ok([output, input, height, width])
         }
-        _ => Err(WeightsError::Format {
-            path: source.place().to_owned(),
-            message: format!(
-                "tensor {name} has shape {:?}, wanted four axes of which the last two are equal",
-                source.shape(name)?
-            ),
-        }),
+        ref other => {
+            let message = format!(
+                "tensor {name} has shape {other:?}, wanted four axes of which the last two are equal"
+            );
+            Err(WeightsError::format(source.place(), message))
+        }
     }
 }
 
@@ -239,13 +235,11 @@ fn stacks(config: &ClipConfig) -> Vec<(String, usize, &'static str)> {
 fn check_heads(source: &WeightSource, config: &ClipConfig) -> Result<(), WeightsError> {
     let heads = config.projection_head;
     if heads.hidden.max(heads.output) > LARGEST_HEAD {
-        return Err(WeightsError::Format {
-            path: source.place().to_owned(),
-            message: format!(
-                "projection heads of {} and {} numbers are larger than {LARGEST_HEAD}; give a model with smaller ones",
-                heads.hidden, heads.output
-            ),
-        });
+        let message = format!(
+            "projection heads of {} and {} numbers are larger than {LARGEST_HEAD}; give a model with smaller ones",
+            heads.hidden, heads.output
+        );
+        return Err(WeightsError::format(source.place(), message));
     }
     let head_shapes = [
         (

@@ -63,6 +63,24 @@ pub enum WeightsError {
     },
 }
 
+impl WeightsError {
+    /// What the system said about a file.
+    fn io(path: &Path, source: std::io::Error) -> Self {
+        Self::Io {
+            path: path.display().to_string(),
+            source,
+        }
+    }
+
+    /// What is wrong with the content of a file.
+    pub(super) fn format(place: impl std::fmt::Display, message: impl ToString) -> Self {
+        Self::Format {
+            path: place.to_string(),
+            message: message.to_string(),
+        }
+    }
+}
+
 /// Writes all parameters and running statistics; the configuration goes into the metadata entry
 /// `config`.
 ///
@@ -93,10 +111,9 @@ pub fn read_config(path: &Path) -> Result<Option<ClipConfig>, WeightsError> {
     let config = source
         .config()
         .map(|json| ClipConfig::from_json(json, source.place()));
-    config.transpose().map_err(|e| WeightsError::Format {
-        path: path.display().to_string(),
-        message: e.to_string(),
-    })
+    config
+        .transpose()
+        .map_err(|e| WeightsError::format(path.display(), e))
 }
 
 /// Writes tensors and, as 64-bit zeros, the counters of the given names.
@@ -106,12 +123,8 @@ pub(super) fn write(
     config: &ClipConfig,
     path: &Path,
 ) -> Result<(), WeightsError> {
-    let place = path.display().to_string();
-    let format = |message: String| WeightsError::Format {
-        path: place.clone(),
-        message,
-    };
-    let json = serde_json::to_string(config).map_err(|e| format(e.to_string()))?;
+    let format = |e: &dyn std::error::Error| WeightsError::format(path.display(), e);
+    let json = serde_json::to_string(config).map_err(|e| format(&e))?;
     // One entry only: the writer keeps no order, and equal models shall give equal files.
     let metadata = HashMap::from([("config".to_owned(), json)]);
     let bytes: Vec<Vec<u8>> = tensors
@@ -121,17 +134,14 @@ pub(super) fn write(
     let mut views = Vec::with_capacity(tensors.len() + counters.len());
     for ((name, (shape, _)), bytes) in tensors.iter().zip(&bytes) {
         let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
-        views.push((name.as_str(), view.map_err(|e| format(e.to_string()))?));
+        views.push((name.as_str(), view.map_err(|e| format(&e))?));
     }
     for name in counters {
         let view = TensorView::new(Dtype::I64, Vec::new(), &[0; 8]);
-        views.push((name.as_str(), view.map_err(|e| format(e.to_string()))?));
+        views.push((name.as_str(), view.map_err(|e| format(&e))?));
     }
-    let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| format(e.to_string()))?;
-    fs::write(path, bytes).map_err(|source| WeightsError::Io {
-        path: place.clone(),
-        source,
-    })
+    let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| format(&e))?;
+    fs::write(path, bytes).map_err(|e| WeightsError::io(path, e))
 }
 
 fn le_bytes(values: &[f32]) -> Vec<u8> {

@@ -98,12 +98,8 @@ fn lsa(
         }
     };
     report(0)?;
-    let model = Lsa::fit(&captions(source, &fitted_on(pairs, seed))?, dim).map_err(|message| {
-        DataError::Format {
-            path: source.name().into(),
-            message,
-        }
-    })?;
+    let model = Lsa::fit(&captions(source, &fitted_on(pairs, seed))?, dim)
+        .map_err(|message| DataError::format(source.name(), message))?;
     let mut rows = Vec::with_capacity(pairs * dim);
     for start in (0..pairs).step_by(CHUNK) {
         report(start)?;

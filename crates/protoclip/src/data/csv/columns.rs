@@ -81,8 +81,8 @@ fn absent(path: &Path, wanted: &str, setting: &str, names: &[String]) -> DataErr
     } else {
         ""
     };
-    super::format(
-        path,
+    DataError::format(
+        path.display(),
         format!(
             "there is no column {wanted:?}; the header has {}; set {setting} to one of them{hint}",
             found.join(", ")

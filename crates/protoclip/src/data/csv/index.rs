@@ -84,13 +84,13 @@ pub(super) fn build(
     separator: u8,
     progress: OpenProgress<'_>,
 ) -> Result<(Columns, Index, SkipReport), DataError> {
-    let file = File::open(path).map_err(|e| super::io(path, e))?;
-    let total = file.metadata().map_err(|e| super::io(path, e))?.len();
+    let file = File::open(path).map_err(|e| DataError::io(path, e))?;
+    let total = file.metadata().map_err(|e| DataError::io(path, e))?.len();
     let mut reader = super::reader(separator).from_reader(Guarded::hashing(file));
     let mut record = ByteRecord::new();
     if !read(&mut reader, &mut record, path)? {
-        return Err(super::format(
-            path,
+        return Err(DataError::format(
+            path.display(),
             "the file is empty; it needs a header row and rows of image path and caption",
         ));
     }
@@ -119,7 +119,7 @@ fn read(
     reader.get_mut().next_row();
     reader
         .read_byte_record(record)
-        .map_err(|e| super::format(path, format!("line {line}: {e}")))
+        .map_err(|e| DataError::format(path.display(), format!("line {line}: {e}")))
 }
 
 /// A row with everything that is needed to keep or skip it.
@@ -220,8 +220,9 @@ impl<'a> Builder<'a> {
             if !read(reader, record, self.path)? {
                 return Ok(false);
             }
-            let number = u32::try_from(self.report.rows)
-                .map_err(|_| super::format(self.path, "more than 4,294,967,295 rows"))?;
+            let number = u32::try_from(self.report.rows).map_err(|_| {
+                DataError::format(self.path.display(), "more than 4,294,967,295 rows")
+            })?;
             self.report.rows += 1;
             let position = record.position();
             let below = u64::from(reader.get_ref().has_crlf());

@@ -23,16 +23,12 @@ pub(super) struct SafetensorsFile {
 
 /// Reads and checks the header.
 pub(super) fn open(path: &Path) -> Result<Opened, WeightsError> {
-    let place = path.display().to_string();
-    let io = |source| WeightsError::Io {
-        path: place.clone(),
-        source,
-    };
-    let format = |message: String| WeightsError::Format {
-        path: place.clone(),
-        message: format!(
+    let io = |e| WeightsError::io(path, e);
+    let format = |message: String| {
+        let message = format!(
             "not a safetensors file ({message}); give a .safetensors file or a checkpoint that torch.save wrote"
-        ),
+        );
+        WeightsError::format(path.display(), message)
     };
     let mut file = File::open(path).map_err(io)?;
     let length = file.metadata().map_err(io)?.len();

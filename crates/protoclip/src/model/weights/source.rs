@@ -155,10 +155,7 @@ impl WeightSource {
                 OpenFile::Safetensors(_) => Err("is not where its file says".to_owned()),
             },
         };
-        read.map_err(|message| WeightsError::Format {
-            path: self.place.clone(),
-            message: format!("tensor {name}: {message}"),
-        })
+        read.map_err(|e| WeightsError::format(&self.place, format!("tensor {name}: {e}")))
     }
 
     /// The shape of a tensor that a model of this kind must have.

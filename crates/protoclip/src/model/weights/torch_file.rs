@@ -39,10 +39,7 @@ pub(super) fn looks_like(path: &Path) -> Result<bool, WeightsError> {
     let mut start = Vec::new();
     File::open(path)
         .and_then(|file| file.take(9).read_to_end(&mut start))
-        .map_err(|source| WeightsError::Io {
-            path: path.display().to_string(),
-            source,
-        })?;
+        .map_err(|e| WeightsError::io(path, e))?;
     // The eight bytes before a safetensors header are its length and may look like anything.
     let safetensors = start.get(8) == Some(&b'{');
     let pickle = matches!(start[..], [0x80, 2..=5, ..]);
@@ -51,15 +48,8 @@ pub(super) fn looks_like(path: &Path) -> Result<bool, WeightsError> {
 
 /// Opens an archive and describes its state dict.
 pub(super) fn open(path: &Path) -> Result<Opened, WeightsError> {
-    let place = path.display().to_string();
-    let io = |source| WeightsError::Io {
-        path: place.clone(),
-        source,
-    };
-    let format = |message: String| WeightsError::Format {
-        path: place.clone(),
-        message,
-    };
+    let io = |e| WeightsError::io(path, e);
+    let format = |message: String| WeightsError::format(path.display(), message);
     let file = File::open(path).map_err(io)?;
     let length = file.metadata().map_err(io)?.len();
     if length > LARGEST_FILE {

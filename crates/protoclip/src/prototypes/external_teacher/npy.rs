@@ -36,7 +36,8 @@ pub(super) fn read(
         if wanted.next_if_eq(&(row as u64)).is_some() {
             features
                 .push_normalised(values)
-                .map_err(|message| format(path, format!("row {row} (from 0): {message}")))?;
+                .map_err(|message| format!("row {row} (from 0): {message}"))
+                .map_err(|message| DataError::format(path.display(), message))?;
         }
     }
     Ok(features)
@@ -58,20 +59,13 @@ fn wanted_rows(path: &Path, rows: usize, source: &dyn PairSource) -> Result<Vec<
     } else {
         format!(", or {all}, one per row of the file")
     };
-    Err(format(
-        path,
+    Err(DataError::format(
+        path.display(),
         format!(
             "found {rows} rows, wanted {pairs}, one per usable pair of {}{or_all}; compute the features again for this data set",
             source.name()
         ),
     ))
-}
-
-fn format(path: &Path, message: impl Into<String>) -> DataError {
-    DataError::Format {
-        path: path.display().to_string(),
-        message: message.into(),
-    }
 }
 
 impl From<NpyError> for DataError {
