@@ -20,6 +20,7 @@ mod step;
 mod step_bench;
 mod tensors;
 mod trainer;
+mod upcoming;
 
 pub use checkpoint::{
     BrokenCheckpoint, CheckpointHeader, CheckpointInfo, PINNED, latest_checkpoint,

@@ -32,7 +32,8 @@ const REPEATED: [&str; 8] = [
 
 /// Trains the first episode of a run in a temporary directory, without evaluation, and with all its
 /// losses from the start: a schedule that would begin with InfoNCE alone is left out. Opening data and
-/// model is not counted, nor is the checkpoint at the end.
+/// model is not counted, during which the first few batches are prepared already, nor is the checkpoint
+/// at the end.
 pub(super) fn bench_episode(settings: &BenchEpisode) -> anyhow::Result<Value> {
     let config = read(settings)?;
     let data = data::open(&config.data, &|_, _| true).map_err(|e| UsageError(e.to_string()))?;

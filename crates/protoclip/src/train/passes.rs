@@ -4,10 +4,6 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
-
 use super::episode::{
     EpisodePlace, EpisodePrototypes, batch_labels, cluster_episode, snapshot_file,
 };
@@ -17,8 +13,8 @@ use super::meter::percent;
 use super::session::{Flow, PhaseProgress, Session, stop_reason};
 use super::step::{BatchAssignments, PrototypeTensors, StepPlan, take_step};
 use super::{ControlValues, LogLevel, Phase, StopReason, Tag, TrainError, TrainEvent, tag};
-use crate::config::{EvaluatedPairs, Fidelity};
-use crate::data::{Batch, BatchMode, SampleId};
+use crate::config::EvaluatedPairs;
+use crate::data::{Batch, SampleId};
 use crate::prototypes::{PrototypeSnapshot, Space};
 
 /// Broken pictures that one episode's log names one by one.
@@ -80,6 +76,7 @@ impl Session<'_> {
         self.place.cursor = 0;
         self.place.announced = false;
         self.prototypes = None;
+        self.prepare_extraction()?;
         let every = self.config.checkpoints.every_episodes as u64;
         if self.place.episode.is_multiple_of(every) && !self.is_last() {
             self.save_checkpoint()?;
@@ -130,16 +127,16 @@ impl Session<'_> {
 
     /// Features, evaluation, clusters and back translation of the current episode.
     fn build_prototypes(&mut self) -> Result<Flow, TrainError> {
-        // After the last episode, its samples are looked at once more with the finished model.
-        let episode = self.place.episode.min(self.config.episodes as u64 - 1);
-        let samples = self.sampler.episode(episode, self.plan.samples_per_episode);
         let started = Instant::now();
-        let Some(mut features) = self.extract(samples)? else {
+        let Some(mut features) = self.extract()? else {
             return Ok(self.stop());
         };
         let extracted = started.elapsed().as_secs_f64();
         self.points(vec![(tag::SECONDS_EXTRACT.into(), extracted)])?;
         self.report_broken(&features.broken)?;
+        if self.place.episode < self.config.episodes as u64 {
+            self.prepare_training(&features.samples)?;
+        }
         if self.evaluation_is_due()
             && let Flow::Stop(reason) = self.evaluate(&mut features)?
         {
@@ -162,15 +159,11 @@ impl Session<'_> {
         Flow::Stop(stop_reason(self.control).unwrap_or(StopReason::Shutdown))
     }
 
-    fn extract(&mut self, samples: Vec<SampleId>) -> Result<Option<EpisodeFeatures>, TrainError> {
-        let total = samples.len() as u64;
+    fn extract(&mut self) -> Result<Option<EpisodeFeatures>, TrainError> {
+        let total = self.plan.samples_per_episode as u64;
         let model = self.evaluation_model()?;
-        let mode = match self.config.fidelity {
-            Fidelity::Corrected => BatchMode::Evaluate,
-            Fidelity::Reference => self.training_mode(),
-        };
         let started = Instant::now();
-        let mut batches = self.batcher.batches(samples, mode)?;
+        let mut batches = self.extraction()?;
         let mut progress = PhaseProgress::new(self.observer, self.control, Phase::Extract, total);
         let features = extract_features(
             &model,
@@ -279,13 +272,12 @@ impl Session<'_> {
                 "a training pass without prototypes".into(),
             ));
         };
-        let order = self.training_order(&prototypes.snapshot.samples);
         let positions = prototypes.positions();
         let device = self.training_device();
         let tensors = (self.stage() == Stage::Prototypes && self.config.trains_prototypes())
             .then(|| PrototypeTensors::of(&prototypes, self.config.fidelity, &self.device));
         let started = Instant::now();
-        let mut batches = self.batcher.batches(order, self.training_mode())?;
+        let mut batches = self.training(&prototypes.snapshot.samples)?;
         self.meter.start(started);
         let mut waited_in_all = Duration::ZERO;
         while let Some(batch) = batches.next() {
@@ -305,13 +297,6 @@ impl Session<'_> {
         let waited = percent(waited_in_all, started.elapsed());
         self.points(vec![(tag::DATA_WAIT_PERCENT_TRAIN.into(), waited)])?;
         Ok(Flow::GoOn)
-    }
-
-    fn training_mode(&self) -> BatchMode {
-        BatchMode::Train {
-            episode: self.place.episode,
-            augmentation: self.config.augmentation,
-        }
     }
 
     fn report_broken(&mut self, broken: &[String]) -> Result<(), TrainError> {
@@ -404,23 +389,6 @@ impl Session<'_> {
         }
         Ok(now)
     }
-
-    /// Samples of the training pass from the current place on: whole batches in an order drawn from
-    /// seed and episode. Where undecodable images left too few samples, the order starts over.
-    fn training_order(&self, samples: &[SampleId]) -> Vec<SampleId> {
-        let mut order = samples.to_vec();
-        order.shuffle(&mut order_generator(self.config.seed, self.place.episode));
-        let batch = self.config.batch_size;
-        let wanted = self.plan.steps_per_episode as usize * batch;
-        let done = self.place.cursor as usize * batch;
-        order
-            .iter()
-            .copied()
-            .cycle()
-            .take(wanted)
-            .skip(done)
-            .collect()
-    }
 }
 
 fn assignments(
@@ -438,12 +406,4 @@ fn assignments(
 
 fn nothing_held_out() -> TrainError {
     TrainError::Other("evaluation.on is holdout, but the data set holds no pairs out".into())
-}
-
-fn order_generator(seed: u64, episode: u64) -> ChaCha8Rng {
-    let mut hash = blake3::Hasher::new();
-    hash.update(b"training order");
-    hash.update(&seed.to_le_bytes());
-    hash.update(&episode.to_le_bytes());
-    ChaCha8Rng::from_seed(*hash.finalize().as_bytes())
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::checkpoint::{CheckpointHeader, prune_checkpoints, write_checkpoint};
 use super::episode::{EpisodePrototypes, snapshot_file, snapshot_steps};
 use super::optimizer::RunOptimizer;
+use super::upcoming::Upcoming;
 use super::{
     CheckpointInfo, Command, Control, ControlValues, LearningRateSchedule, LogLevel, Observer,
     Phase, Position, StopReason, Tag, ThroughputMeter, TrainError, TrainEvent, TrainJob,
@@ -53,6 +54,8 @@ pub(super) struct Session<'a> {
     /// Those of the current episode once they are built.
     pub(super) prototypes: Option<Arc<EpisodePrototypes>>,
     pub(super) meter: ThroughputMeter,
+    /// The next pass over the data, where it was started ahead.
+    pub(super) upcoming: Option<Upcoming>,
 }
 
 /// Sizes that stay the same for the whole run.
@@ -113,6 +116,12 @@ impl<'a> Session<'a> {
         let device = chosen.device.clone();
         let model_config = model_config(&config.model, resume.as_ref())?;
         let plan = Plan::of(&config, config.samples_per_episode(facts));
+        let tokenizer = Arc::new(Tokenizer::new());
+        let batching = batcher_config(&config, &model_config);
+        let batcher = Batcher::new(Arc::clone(&data), Arc::clone(&tokenizer), batching)?;
+        let sampler = sampler(&config, &*data);
+        let ahead = || Upcoming::first_extraction(&batcher, &sampler, &config, &plan);
+        let upcoming = resume.is_none().then(ahead).transpose()?;
         let Some(teacher) = open_teacher(&config, &*data, observer, control)? else {
             return Ok(Err(stop_reason(control).unwrap_or(StopReason::User)));
         };
@@ -121,27 +130,17 @@ impl<'a> Session<'a> {
             (Some(path), None) => start_from_weights(model, &model_config, path, config.seed)?,
             _ => (model, Vec::new()),
         };
-        let tokenizer = Arc::new(Tokenizer::new());
-        let batcher = Batcher::new(
-            Arc::clone(&data),
-            Arc::clone(&tokenizer),
-            batcher_config(&config, &model),
-        )?;
         let mut session = Self {
             optimizer: RunOptimizer::new(&config.optimizer, &model),
             schedule: LearningRateSchedule::of(&config, plan.steps_per_episode),
-            sampler: EpisodeSampler::new(
-                data.len(),
-                data.balance_groups(),
-                config.seed,
-                config.fidelity,
-            ),
+            sampler,
             batcher,
             tokenizer,
             place: Place::start(control.values()),
             model: Some(model),
             prototypes: None,
             meter: ThroughputMeter::default(),
+            upcoming,
             config,
             directory,
             observer,
@@ -152,15 +151,26 @@ impl<'a> Session<'a> {
             teacher,
             plan,
         };
-        if let Some(checkpoint) = resume {
-            session.restore(&checkpoint)?;
-        }
-        session.clear_later_snapshots();
-        session.announce(chosen.name)?;
-        for note in notes {
-            session.log(LogLevel::Info, format!("weights: {note}"))?;
-        }
+        session.begin(resume, chosen.name, notes)?;
         Ok(Ok(session))
+    }
+
+    /// Goes to where the checkpoint was, and says what is there.
+    fn begin(
+        &mut self,
+        resume: Option<CheckpointInfo>,
+        device: String,
+        notes: Vec<String>,
+    ) -> Result<(), TrainError> {
+        if let Some(checkpoint) = resume {
+            self.restore(&checkpoint)?;
+        }
+        self.clear_later_snapshots();
+        self.announce(device)?;
+        for note in notes {
+            self.log(LogLevel::Info, format!("weights: {note}"))?;
+        }
+        Ok(())
     }
 
     /// The device with gradients.
@@ -407,10 +417,15 @@ fn model_config(
     }
 }
 
-fn batcher_config(config: &ValidRunConfig, model: &Clip) -> BatcherConfig {
+fn sampler(config: &ValidRunConfig, data: &dyn PairSource) -> EpisodeSampler {
+    let groups = data.balance_groups();
+    EpisodeSampler::new(data.len(), groups, config.seed, config.fidelity)
+}
+
+fn batcher_config(config: &ValidRunConfig, model: &ClipConfig) -> BatcherConfig {
     BatcherConfig {
-        image_size: model.image_size() as u32,
-        context: model.context_length(),
+        image_size: model.vision_cfg.image_size as u32,
+        context: model.text_cfg.context_length,
         batch_size: config.batch_size,
         seed: config.seed,
         fidelity: config.fidelity,
