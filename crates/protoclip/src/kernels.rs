@@ -12,6 +12,7 @@ mod attention;
 mod average_pool;
 mod batch_norm;
 mod buffer;
+pub(crate) mod byte_scan;
 mod clock;
 mod convolution;
 mod dense;

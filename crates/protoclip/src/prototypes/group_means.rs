@@ -14,17 +14,32 @@ pub(crate) struct GroupMeans {
 /// Means of `rows` `[n, dim]` by `groups` `[n]`, each below `count`. Every group is summed in f64 in
 /// the order of its rows, so the result does not depend on the number of threads.
 pub(crate) fn group_means(rows: &[f32], dim: usize, groups: &[u32], count: usize) -> GroupMeans {
-    let counts = group_sizes(groups, count);
-    let (starts, members) = members_by_group(groups, &counts);
     let mut means = vec![0.0; count * dim];
-    means.par_chunks_mut(dim).enumerate().for_each_init(
+    let counts = refresh_group_means(rows, dim, groups, &mut means, &vec![true; count]);
+    GroupMeans { means, counts }
+}
+
+/// Computes the means of the `stale` groups `[count]` again, to the same bits as [`group_means`],
+/// and leaves the others as they are; the sizes of all groups. A stale group without rows keeps its
+/// mean.
+pub(crate) fn refresh_group_means(
+    rows: &[f32],
+    dim: usize,
+    groups: &[u32],
+    means: &mut [f32],
+    stale: &[bool],
+) -> Vec<u32> {
+    let counts = group_sizes(groups, stale.len());
+    let (starts, members) = members_by_group(groups, &counts);
+    let all = means.par_chunks_mut(dim).zip(stale).enumerate();
+    all.filter(|(_, (_, stale))| **stale).for_each_init(
         || vec![0.0f64; dim],
-        |sum, (group, mean)| {
+        |sum, (group, (mean, _))| {
             let members = &members[starts[group]..starts[group + 1]];
             mean_of(rows, members, sum, mean);
         },
     );
-    GroupMeans { means, counts }
+    counts
 }
 
 /// Number of members of each group.

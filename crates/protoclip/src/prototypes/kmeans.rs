@@ -2,18 +2,30 @@
 //!
 //! Called by the trainer between extraction and back translation, and by grouping. Runs on the
 //! current rayon pool and calls back only on the calling thread. The result depends on features,
-//! settings and seed, never on the number of threads. Memory beside the features is O(n + k·d):
-//! distances of all pairs are never held.
+//! settings and seed, never on the number of threads. Memory beside the features is a byte per value
+//! and O(n + k·d): distances of all pairs are never held.
+//!
+//! It is quick because few distances are computed: byte products with certain error bounds tell which
+//! centroids can be nearest ([`bytes`], [`search`]), every sample remembers those near it, and after an
+//! update only centroids that moved farther than a sample's lead are compared again ([`movement`]).
+//! The centroid taken is always the one with the smallest f32 distance.
 //!
 //! Semantics are those of faiss' `Clustering`: the first centroids are the leading rows of a seeded
 //! permutation; every sample counts (no subsampling); an iteration assigns, records the objective and
 //! moves each centroid to the mean of its samples; a centroid without samples splits a large one;
 //! a restart ends early when the objective no longer changes; the restart with the lowest last
-//! objective wins; centroids are not re-normalised. Intended differences: sums are f64, scores are
-//! computed relative to the mean feature (less cancellation), and ties go to the lowest index.
+//! objective wins; centroids are not re-normalised. Intended differences: sums are f64, distances are
+//! those of differences (no cancellation), and ties go to the lowest index.
 
 mod assign;
+mod bytes;
+mod iteration;
 mod lloyd;
+mod movement;
+mod near;
+mod order;
+mod pass;
+mod search;
 mod split;
 #[cfg(test)]
 mod tests;

@@ -1,32 +1,27 @@
 //! Assignment of every sample to its nearest centroid, block by block on the current rayon pool.
+//!
+//! The nearest centroid is the one with the smallest [`squared_distance`], the lowest index at a
+//! tie. Which distances are computed for that is decided by bounds: a sieve of byte products
+//! ([`bytes`](super::bytes)) finds the few centroids that can be nearest, and what it finds is
+//! remembered ([`Neighbourhood`]), so that later only centroids that moved far are compared again.
 
-use rayon::prelude::*;
+use super::bytes::SampleBytes;
+use super::near::Neighbourhood;
+use super::order::Order;
+use super::pass::Pass;
+use super::{KMeansError, KMeansProgress, movement};
 
-use super::{KMeansError, KMeansProgress};
-use crate::kernels::distance::{LANES, Panels, Queries, for_each_tile, squared_distance};
-
-/// Samples of one block: their packed copy and the running best stay in the second cache.
-const BLOCK: usize = 240;
-
-/// Multiply-adds between two calls of the progress callback: a few hundredths of a second.
-const WAVE_WORK: usize = 400_000_000;
+/// Reach of the neighbourhood that is remembered, in distances to the nearest centroid: after the
+/// first update everything is compared again, later centroids move little.
+const FIRST_MARGIN: f32 = 1.02;
+const MARGIN: f32 = 1.3;
 
 /// The features that are clustered, `[count, dim]`.
 #[derive(Debug)]
 pub(super) struct Samples<'a> {
     pub(super) features: &'a [f32],
     pub(super) dim: usize,
-    /// Mean feature `[dim]`, the origin of all scores.
-    origin: Vec<f32>,
-}
-
-/// The nearest centroid of every sample.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Assignment {
-    /// `[n]`.
-    pub(super) nearest: Vec<u32>,
-    /// `[n]`: squared distance to it.
-    pub(super) squares: Vec<f32>,
+    pub(super) bytes: SampleBytes,
 }
 
 /// Counts assigned samples and asks whether to go on.
@@ -45,9 +40,13 @@ impl<'a> Meter<'a> {
         }
     }
 
+    pub(super) fn total(&self) -> u64 {
+        self.total
+    }
+
     /// Says that `done` assignments of the total lie behind, made or saved.
     pub(super) fn reach(&mut self, done: u64) -> Result<(), KMeansError> {
-        self.done = done;
+        self.done = done.min(self.total);
         if (self.progress)(self.done, self.total) {
             Ok(())
         } else {
@@ -55,7 +54,7 @@ impl<'a> Meter<'a> {
         }
     }
 
-    fn advance(&mut self, samples: usize) -> Result<(), KMeansError> {
+    pub(super) fn advance(&mut self, samples: usize) -> Result<(), KMeansError> {
         self.reach(self.done + samples as u64)
     }
 }
@@ -69,10 +68,11 @@ impl<'a> Samples<'a> {
             }
         }
         let count = (features.len() / dim).max(1) as f64;
+        let origin: Vec<f32> = sums.into_iter().map(|sum| (sum / count) as f32).collect();
         Self {
             features,
             dim,
-            origin: sums.into_iter().map(|sum| (sum / count) as f32).collect(),
+            bytes: SampleBytes::new(features, dim, &origin),
         }
     }
 
@@ -80,78 +80,74 @@ impl<'a> Samples<'a> {
         self.features.len() / self.dim
     }
 
-    /// Assigns all samples to `centroids` `[k, dim]`.
-    pub(super) fn assign(
-        &self,
-        centroids: &[f32],
-        meter: &mut Meter<'_>,
-    ) -> Result<Assignment, KMeansError> {
-        let panels = Panels::nearest(centroids, self.dim, &self.origin);
-        let mut nearest = vec![0u32; self.count()];
-        let mut squares = vec![0.0f32; self.count()];
-        let wave = self.wave_rows(centroids.len());
-        let waves = self
-            .features
-            .chunks(wave * self.dim)
-            .zip(nearest.chunks_mut(wave))
-            .zip(squares.chunks_mut(wave));
-        for ((features, nearest), squares) in waves {
-            features
-                .par_chunks(BLOCK * self.dim)
-                .zip(nearest.par_chunks_mut(BLOCK))
-                .zip(squares.par_chunks_mut(BLOCK))
-                .for_each(|((rows, nearest), squares)| {
-                    self.assign_block(rows, &panels, nearest);
-                    for ((row, &own), square) in
-                        rows.chunks_exact(self.dim).zip(nearest.iter()).zip(squares)
-                    {
-                        let centroid = &centroids[own as usize * self.dim..][..self.dim];
-                        *square = squared_distance(row, centroid);
-                    }
-                });
-            meter.advance(nearest.len())?;
-        }
-        Ok(Assignment { nearest, squares })
-    }
-
-    /// Rows of one wave: whole blocks, at least one for each thread.
-    fn wave_rows(&self, centroid_values: usize) -> usize {
-        let blocks = WAVE_WORK / (BLOCK * centroid_values);
-        BLOCK * blocks.max(rayon::current_num_threads())
-    }
-
-    fn assign_block(&self, rows: &[f32], panels: &Panels, nearest: &mut [u32]) {
-        let queries = Queries::pack(rows, self.dim, &self.origin);
-        let mut best = vec![([f32::NEG_INFINITY; LANES], [0u32; LANES]); nearest.len()];
-        for_each_tile(&queries, panels, |row, first, scores| {
-            let (score, start) = &mut best[row];
-            for lane in 0..LANES {
-                let better = scores[lane] > score[lane];
-                score[lane] = if better { scores[lane] } else { score[lane] };
-                start[lane] = if better { first as u32 } else { start[lane] };
-            }
-        });
-        for (nearest, (scores, starts)) in nearest.iter_mut().zip(&best) {
-            *nearest = best_lane(scores, starts);
-        }
+    pub(super) fn row(&self, sample: usize) -> &[f32] {
+        &self.features[sample * self.dim..][..self.dim]
     }
 }
 
-/// The candidate with the highest score, the lowest index at a tie.
-fn best_lane(scores: &[f32; LANES], starts: &[u32; LANES]) -> u32 {
-    let mut best = (scores[0], starts[0]);
-    for lane in 1..LANES {
-        let candidate = starts[lane] + lane as u32;
-        if scores[lane] > best.0 || (scores[lane] == best.0 && candidate < best.1) {
-            best = (scores[lane], candidate);
-        }
-    }
-    best.1
+/// The nearest centroid of every sample, and what makes finding the next one quick.
+#[derive(Debug)]
+pub(super) struct Assignment<'a> {
+    samples: &'a Samples<'a>,
+    rows: Vec<Neighbourhood>,
+    /// Of the first centroids; nothing before.
+    order: Option<Order>,
 }
 
-impl Assignment {
+impl<'a> Assignment<'a> {
+    pub(super) fn new(samples: &'a Samples<'a>) -> Self {
+        Self {
+            samples,
+            rows: vec![Neighbourhood::unknown(); samples.count()],
+            order: None,
+        }
+    }
+
+    /// Nearest centroid and squared distance to it of every sample.
+    pub(super) fn nearest(&self) -> impl Iterator<Item = (u32, f32)> {
+        self.rows.iter().map(|row| (row.nearest, row.square))
+    }
+
     /// The k-means objective: sum of squared distances, in sample order.
     pub(super) fn objective(&self) -> f64 {
-        self.squares.iter().map(|&square| f64::from(square)).sum()
+        self.rows.iter().map(|row| f64::from(row.square)).sum()
+    }
+
+    /// Assigns all samples to `centroids` `[k, dim]`, of which nothing is known.
+    pub(super) fn assign(
+        &mut self,
+        centroids: &[f32],
+        meter: &mut Meter<'_>,
+    ) -> Result<(), KMeansError> {
+        self.rows.fill(Neighbourhood::unknown());
+        let order = Order::new(centroids, self.samples.dim);
+        let likely = order.likely_places(self.samples, centroids);
+        let open = likely.into_iter().zip(0..).collect();
+        let pass = Pass::new(self.samples, centroids, &order);
+        pass.look_at_all(&mut self.rows, open, FIRST_MARGIN, meter)?;
+        self.order = Some(order);
+        Ok(())
+    }
+
+    /// Assigns all samples after every centroid moved by at most `moved` `[k]` since the last
+    /// assignment.
+    pub(super) fn reassign(
+        &mut self,
+        centroids: &[f32],
+        moved: &[f32],
+        meter: &mut Meter<'_>,
+    ) -> Result<(), KMeansError> {
+        let Some(order) = &self.order else {
+            return self.assign(centroids, meter);
+        };
+        let pass = Pass::new(self.samples, centroids, order);
+        pass.measure_own(&mut self.rows, moved);
+        let open = match movement::allowance(moved, &self.rows) {
+            Some(allowance) => pass.look_at_moved(&mut self.rows, moved, allowance, meter)?,
+            None => (0..self.rows.len() as u32).collect(),
+        };
+        let place = |&sample: &u32| order.place(self.rows[sample as usize].nearest);
+        let open = open.iter().map(|sample| (place(sample), *sample)).collect();
+        pass.look_at_all(&mut self.rows, open, MARGIN, meter)
     }
 }

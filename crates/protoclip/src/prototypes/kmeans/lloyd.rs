@@ -4,9 +4,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::assign::{Assignment, Meter, Samples};
-use super::split::split_for_empty;
+use super::iteration::Iteration;
 use super::{KMeansConfig, KMeansError, KMeansProgress, KMeansResult};
-use crate::prototypes::group_means::group_means;
 
 /// One call of k-means: its samples, settings and progress.
 pub(super) struct Lloyd<'a> {
@@ -30,92 +29,81 @@ impl<'a> Lloyd<'a> {
         config: &'a KMeansConfig,
         progress: KMeansProgress<'a>,
     ) -> Self {
-        let assignments = config.restarts as u64 * config.iterations as u64 + 1;
+        let total = assignments(config, samples.count(), config.restarts);
         Self {
             samples,
             config,
-            meter: Meter::new(assignments * samples.count() as u64, progress),
+            meter: Meter::new(total, progress),
         }
     }
 
     pub(super) fn run(mut self, initial: Option<&[f32]>) -> Result<KMeansResult, KMeansError> {
-        let restart = if self.config.count == self.samples.count() {
-            Restart {
-                centroids: self.samples.features.to_vec(),
-                trace: Vec::new(),
-                splits: Vec::new(),
-            }
+        let (restart, assignment) = if self.config.count == self.samples.count() {
+            let copies = Restart::from(self.samples.features.to_vec());
+            let mut assignment = Assignment::new(self.samples);
+            assignment.assign(&copies.centroids, &mut self.meter)?;
+            (copies, assignment)
         } else {
             self.best_restart(initial)?
         };
-        self.meter.reach(self.assignments(self.config.restarts))?;
-        let assignment = self.samples.assign(&restart.centroids, &mut self.meter)?;
-        Ok(result(self.samples.dim, restart, assignment))
+        self.meter.reach(self.meter.total())?;
+        Ok(result(self.samples.dim, restart, &assignment))
     }
 
-    fn best_restart(&mut self, initial: Option<&[f32]>) -> Result<Restart, KMeansError> {
-        let mut best = self.restart(0, initial)?;
+    fn best_restart(
+        &mut self,
+        initial: Option<&[f32]>,
+    ) -> Result<(Restart, Assignment<'a>), KMeansError> {
+        let first = self.restart(0, initial)?;
+        let mut best = self.finish(first)?;
         if initial.is_some() {
             return Ok(best);
         }
         for number in 1..self.config.restarts {
             let other = self.restart(number, None)?;
-            if other.trace.last() < best.trace.last() {
-                best = other;
+            if other.0.trace.last() < best.0.trace.last() {
+                best = self.finish(other)?;
             }
         }
         Ok(best)
     }
 
+    /// Assigns to the centroids of the last update.
+    fn finish(
+        &mut self,
+        (restart, mut lloyd): (Restart, Iteration<'a>),
+    ) -> Result<(Restart, Assignment<'a>), KMeansError> {
+        lloyd.assign(&restart.centroids, &mut self.meter)?;
+        Ok((restart, lloyd.assignment))
+    }
+
+    /// The centroids after the last update, and what the next assignment starts from.
     pub(super) fn restart(
         &mut self,
         number: usize,
         initial: Option<&[f32]>,
-    ) -> Result<Restart, KMeansError> {
-        self.meter.reach(self.assignments(number))?;
+    ) -> Result<(Restart, Iteration<'a>), KMeansError> {
+        let before = assignments(self.config, self.samples.count(), number);
+        self.meter.reach(before)?;
         let mut random = ChaCha8Rng::seed_from_u64(self.config.seed);
         random.set_stream(number as u64);
-        let mut restart = Restart {
-            centroids: match initial {
-                Some(initial) => initial.to_vec(),
-                None => self.draw_centroids(&mut random),
-            },
-            trace: Vec::new(),
-            splits: Vec::new(),
-        };
+        let mut restart = Restart::from(match initial {
+            Some(initial) => initial.to_vec(),
+            None => self.draw_centroids(&mut random),
+        });
+        let mut iteration = Iteration::new(self.samples);
         for _ in 0..self.config.iterations {
-            if self.iterate(&mut restart, &mut random)? {
+            iteration.assign(&restart.centroids, &mut self.meter)?;
+            let objective = iteration.assignment.objective();
+            let unchanged = restart.trace.last() == Some(&objective);
+            restart.trace.push(objective);
+            let splits = iteration.update(&mut restart.centroids, &mut random);
+            restart.splits.push(splits);
+            if unchanged {
                 break;
             }
         }
-        Ok(restart)
-    }
-
-    /// Assigns and updates once; whether the objective stayed as it was.
-    fn iterate(
-        &mut self,
-        restart: &mut Restart,
-        random: &mut ChaCha8Rng,
-    ) -> Result<bool, KMeansError> {
-        let samples = self.samples;
-        let assignment = samples.assign(&restart.centroids, &mut self.meter)?;
-        let objective = assignment.objective();
-        let unchanged = restart.trace.last() == Some(&objective);
-        restart.trace.push(objective);
-        let groups = group_means(
-            samples.features,
-            samples.dim,
-            &assignment.nearest,
-            self.config.count,
-        );
-        restart.centroids = groups.means;
-        restart.splits.push(split_for_empty(
-            &mut restart.centroids,
-            &groups.counts,
-            samples.count(),
-            random,
-        ));
-        Ok(unchanged)
+        Ok((restart, iteration))
     }
 
     /// The samples that lead a permutation of all.
@@ -130,20 +118,30 @@ impl<'a> Lloyd<'a> {
         }
         centroids
     }
+}
 
-    /// Sample assignments of `restarts` whole restarts.
-    fn assignments(&self, restarts: usize) -> u64 {
-        restarts as u64 * self.config.iterations as u64 * self.samples.count() as u64
+/// Assignments of `samples` in whole restarts: one for each iteration, and one to the last centroids.
+fn assignments(config: &KMeansConfig, samples: usize, restarts: usize) -> u64 {
+    restarts as u64 * (config.iterations as u64 + 1) * samples as u64
+}
+
+impl From<Vec<f32>> for Restart {
+    fn from(centroids: Vec<f32>) -> Self {
+        Self {
+            centroids,
+            trace: Vec::new(),
+            splits: Vec::new(),
+        }
     }
 }
 
-fn result(dim: usize, restart: Restart, assignment: Assignment) -> KMeansResult {
+fn result(dim: usize, restart: Restart, assignment: &Assignment<'_>) -> KMeansResult {
     KMeansResult {
         dim,
         inertia: assignment.objective(),
         centroids: restart.centroids,
-        distances: assignment.squares.iter().map(|&s| s.sqrt()).collect(),
-        assignments: assignment.nearest,
+        distances: assignment.nearest().map(|(_, s)| s.sqrt()).collect(),
+        assignments: assignment.nearest().map(|(id, _)| id).collect(),
         trace: restart.trace,
     }
 }

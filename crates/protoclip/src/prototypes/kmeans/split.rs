@@ -11,17 +11,18 @@ const MOST_ROUNDS: usize = 10;
 /// Gives every empty centroid of `centroids` `[k, dim]` half of another: candidates are tried in
 /// order and accepted with probability (size − 1) / (n − k), so large ones are likely. The copy moves
 /// by the factors 1 ± 1/1024, alternating by dimension, and the original the other way.
-/// Returns the number of splits.
+/// Returns the centroids that changed, two for each split.
 pub(super) fn split_for_empty(
     centroids: &mut [f32],
     counts: &[u32],
     samples: usize,
     random: &mut impl Rng,
-) -> usize {
+) -> Vec<usize> {
     let dim = centroids.len() / counts.len();
     let mut sizes: Vec<f32> = counts.iter().map(|&count| count as f32).collect();
     let empty: Vec<usize> = (0..counts.len()).filter(|&c| counts[c] == 0).collect();
-    for &hole in &empty {
+    let mut changed = Vec::with_capacity(2 * empty.len());
+    for hole in empty {
         let source = draw_source(&sizes, samples, random);
         for d in 0..dim {
             let value = centroids[source * dim + d];
@@ -31,8 +32,9 @@ pub(super) fn split_for_empty(
         }
         sizes[hole] = sizes[source] / 2.0;
         sizes[source] -= sizes[hole];
+        changed.extend([hole, source]);
     }
-    empty.len()
+    changed
 }
 
 fn draw_source(sizes: &[f32], samples: usize, random: &mut impl Rng) -> usize {

@@ -3,8 +3,11 @@
 use std::cell::Cell;
 
 use proptest::prelude::*;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
-use super::assign::Samples;
+use super::assign::{Assignment, Meter, Samples};
+use super::iteration::Iteration;
 use super::*;
 use crate::golden::Golden;
 use crate::kernels::distance::squared_distance;
@@ -45,7 +48,7 @@ fn progress_rises_to_the_total() {
         true
     };
     kmeans(&features, 32, &config(40, 20, 2, 0), None, &watch).expect("clustered");
-    assert_eq!(last.get(), (123_000, 123_000));
+    assert_eq!(last.get(), (126_000, 126_000));
 }
 
 #[test]
@@ -132,13 +135,97 @@ fn grid_rows(dim: usize) -> impl Strategy<Value = Vec<f32>> {
     })
 }
 
+/// The nearest centroid by all distances, the lowest index at a tie.
+fn nearest_of_all(row: &[f32], centroids: &[f32]) -> (u32, f32) {
+    let mut best = (0, f32::INFINITY);
+    for (id, centroid) in (0..).zip(centroids.chunks_exact(row.len())) {
+        let square = squared_distance(row, centroid);
+        if square < best.1 {
+            best = (id, square);
+        }
+    }
+    best
+}
+
+/// Iterates, and after every assignment compares it with all distances.
+fn assert_exact(rows: &[f32], dim: usize, count: usize, seed: u64) {
+    let samples = Samples::new(rows, dim);
+    let count = count.min(samples.count());
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut centroids = rows[..count * dim].to_vec();
+    let mut iteration = Iteration::new(&samples);
+    let mut meter = Meter::new(1, SILENT);
+    for step in 0..6 {
+        iteration.assign(&centroids, &mut meter).expect("assigned");
+        for (sample, got) in iteration.assignment.nearest().enumerate() {
+            let want = nearest_of_all(samples.row(sample), &centroids);
+            assert_eq!(got, want, "sample {sample} in step {step}");
+        }
+        if count < samples.count() {
+            iteration.update(&mut centroids, &mut random);
+        }
+    }
+}
+
+/// Unit vectors in clusters, some of them copies.
+fn clustered_rows(samples: usize, dim: usize, seed: u64) -> Vec<f32> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut normal = || (0..6).map(|_| random.random::<f32>() - 0.5).sum::<f32>();
+    let centres: Vec<f32> = (0..12 * dim).map(|_| normal()).collect();
+    let mut rows = Vec::with_capacity(samples * dim);
+    for sample in 0..samples {
+        let centre = &centres[sample * 7 % 12 * dim..][..dim];
+        let row: Vec<f32> = match sample % 10 {
+            9 => rows[(sample - 9) * dim..][..dim].to_vec(),
+            _ => centre.iter().map(|c| c + 0.5 * normal()).collect(),
+        };
+        let norm = row.iter().map(|v| v * v).sum::<f32>().sqrt().max(1e-6);
+        rows.extend(row.iter().map(|v| v / norm));
+    }
+    rows
+}
+
+#[test]
+fn many_centroids_are_assigned_exactly() {
+    assert_exact(&clustered_rows(3000, 48, 1), 48, 700, 1);
+    assert_exact(&clustered_rows(1500, 130, 2), 130, 90, 2);
+}
+
+#[test]
+fn any_scale_and_offset_is_assigned_exactly() {
+    let rows = clustered_rows(400, 20, 3);
+    for (scale, offset) in [
+        (1e-3, 0.0),
+        (1.0, 1e4),
+        (1e-18, 0.0),
+        (1e12, 3.0),
+        (1e18, 0.0),
+        (0.0, 2.0),
+    ] {
+        let moved: Vec<f32> = rows.iter().map(|v| v * scale + offset).collect();
+        assert_exact(&moved, 20, 50, 4);
+    }
+    let mut uneven = rows;
+    for row in uneven.chunks_exact_mut(20).step_by(9) {
+        row.iter_mut().for_each(|v| *v *= 300.0);
+    }
+    uneven[..20].fill(0.0);
+    assert_exact(&uneven, 20, 50, 5);
+}
+
 proptest! {
+    /// Bounds decide which distances are computed, never which centroid is nearest.
+    #[test]
+    fn assignments_are_exact(rows in grid_rows(5), count in 1usize..80, seed in 0u64..1000) {
+        assert_exact(&rows, 5, count, seed);
+    }
+
     /// Between repairs of empty centroids, the objective never rises.
     #[test]
     fn the_objective_never_rises(rows in grid_rows(3), count in 1usize..12, seed in 0u64..1000) {
         let samples = Samples::new(&rows, 3);
         let config = config(count, 15, 1, seed);
-        let restart = Lloyd::new(&samples, &config, SILENT).restart(0, None).expect("clustered");
+        let (restart, _) = Lloyd::new(&samples, &config, SILENT).restart(0, None).expect("clustered");
         for (step, pair) in restart.trace.windows(2).enumerate() {
             prop_assert!(restart.splits[step] > 0 || pair[1] <= pair[0] * (1.0 + 1e-6), "{pair:?}");
         }
@@ -168,8 +255,9 @@ proptest! {
         let one = [0.5f32, -0.25, 1.0];
         let centroids = one.repeat(copies);
         let samples = Samples::new(&rows, 3);
-        let mut meter = super::assign::Meter::new(1, SILENT);
-        let assignment = samples.assign(&centroids, &mut meter).expect("assigned");
-        prop_assert!(assignment.nearest.iter().all(|&c| c == 0));
+        let mut meter = Meter::new(1, SILENT);
+        let mut assignment = Assignment::new(&samples);
+        assignment.assign(&centroids, &mut meter).expect("assigned");
+        prop_assert!(assignment.nearest().all(|(c, _)| c == 0));
     }
 }

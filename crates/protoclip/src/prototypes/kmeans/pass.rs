@@ -1,0 +1,201 @@
+//! One assignment: which distances are computed, block by block.
+
+use rayon::prelude::*;
+
+use super::KMeansError;
+use super::assign::{Meter, Samples};
+use super::bytes::CentroidBytes;
+use super::near::{Near, Neighbourhood};
+use super::order::Order;
+use super::search::Search;
+use crate::kernels::byte_scan::scan_bytes;
+use crate::kernels::distance::squared_distance;
+
+/// Samples of one block: they and a panel of centroids stay in the first cache.
+const BLOCK: usize = 96;
+
+/// Byte products between two calls of the progress callback: a few hundredths of a second.
+const WAVE_WORK: usize = 2_000_000_000;
+
+/// One assignment: samples and centroids `[k, dim]`.
+pub(super) struct Pass<'a> {
+    pub(super) samples: &'a Samples<'a>,
+    centroids: &'a [f32],
+    order: &'a Order,
+    /// By how much rounding may move a computed distance against another.
+    pub(super) tolerance: f32,
+}
+
+impl<'a> Pass<'a> {
+    pub(super) fn new(samples: &'a Samples<'a>, centroids: &'a [f32], order: &'a Order) -> Self {
+        // Eight partial sums: dim / 8 + 8 additions, and three roundings of each square.
+        let roundings = (samples.dim / 8 + 16) as f32;
+        Self {
+            samples,
+            centroids,
+            order,
+            tolerance: 1.0 + 2.0 * roundings * f32::EPSILON,
+        }
+    }
+
+    fn centroid(&self, id: usize) -> &'a [f32] {
+        &self.centroids[id * self.samples.dim..][..self.samples.dim]
+    }
+
+    fn count(&self) -> usize {
+        self.centroids.len() / self.samples.dim
+    }
+
+    /// Rows of one wave against `candidates`: whole blocks, at least one for each thread.
+    fn wave_rows(&self, candidates: usize) -> usize {
+        let work = BLOCK * self.samples.bytes.width() * candidates.max(64);
+        BLOCK * (WAVE_WORK / work).max(rayon::current_num_threads())
+    }
+
+    /// Measures the distance of every row to its own centroid again, where that moved.
+    pub(super) fn measure_own(&self, rows: &mut [Neighbourhood], moved: &[f32]) {
+        rows.par_iter_mut().enumerate().for_each(|(sample, row)| {
+            let own = row.nearest as usize;
+            if moved[own] > 0.0 {
+                row.square = squared_distance(self.samples.row(sample), self.centroid(own));
+            }
+        });
+    }
+
+    /// Compares all rows with the centroids that moved farther than `allowance`; the rows for which that is not enough.
+    pub(super) fn look_at_moved(
+        &self,
+        rows: &mut [Neighbourhood],
+        moved: &[f32],
+        allowance: f32,
+        meter: &mut Meter<'_>,
+    ) -> Result<Vec<u32>, KMeansError> {
+        let is_far = |&id: &u32| moved[id as usize] > allowance;
+        let far = self.order.ids.iter().copied().filter(is_far).collect();
+        let far = self.samples.bytes.scale.centroids(self.centroids, far);
+        let mut open = Vec::new();
+        let wave = self.wave_rows(far.ids.len());
+        for (number, rows) in rows.chunks_mut(wave).enumerate() {
+            let blocks = rows.par_chunks_mut(BLOCK).enumerate().map(|(block, rows)| {
+                rows.iter_mut().for_each(|row| row.age(moved, allowance));
+                let start = number * wave + block * BLOCK;
+                self.compare_block(start, rows, &far)
+            });
+            let left: Vec<Vec<u32>> = blocks.collect();
+            let before = open.len();
+            open.extend(left.into_iter().flatten());
+            meter.advance(rows.len() - (open.len() - before))?;
+        }
+        Ok(open)
+    }
+
+    /// The same for one block of rows, the first of which is `start`.
+    fn compare_block(
+        &self,
+        start: usize,
+        rows: &mut [Neighbourhood],
+        far: &CentroidBytes,
+    ) -> Vec<u32> {
+        let bytes = &self.samples.bytes;
+        let mut thresholds: Vec<i16> = rows
+            .iter()
+            .enumerate()
+            .map(|(i, row)| match self.is_settled(row) {
+                true => bytes.threshold(start + i, row.floor),
+                false => i16::MAX,
+            })
+            .collect();
+        let mut found: Vec<Vec<Near>> = vec![Vec::new(); rows.len()];
+        let byte_rows = bytes.rows(start, rows.len());
+        scan_bytes(
+            byte_rows,
+            &far.panels,
+            0,
+            &mut thresholds,
+            |row, place, score, threshold| {
+                let least = bytes.least_distance(start + row, score);
+                found[row].push(Near {
+                    id: far.ids[place],
+                    least,
+                });
+                threshold
+            },
+        );
+        let mut open = Vec::new();
+        for (i, (row, found)) in rows.iter_mut().zip(&mut found).enumerate() {
+            let sample = start + i;
+            if self.is_settled(row) {
+                row.learn(found, bytes.least_distance(sample, thresholds[i]));
+                self.settle(sample, row);
+            }
+            if !self.is_settled(row) {
+                open.push(sample as u32);
+            }
+        }
+        open
+    }
+
+    /// Compares rows with all centroids and remembers those within `margin` times the distance of the
+    /// nearest. `open` holds each row's number after the place where its nearest may stand.
+    pub(super) fn look_at_all(
+        &self,
+        rows: &mut [Neighbourhood],
+        mut open: Vec<(u32, u32)>,
+        margin: f32,
+        meter: &mut Meter<'_>,
+    ) -> Result<(), KMeansError> {
+        if open.is_empty() {
+            return Ok(());
+        }
+        open.sort_unstable();
+        let all = self
+            .samples
+            .bytes
+            .scale
+            .centroids(self.centroids, self.order.ids.clone());
+        for wave in open.chunks(self.wave_rows(self.count())) {
+            let blocks = wave.par_chunks(BLOCK).map(|block| {
+                let (first, _) = block[block.len() / 2];
+                let samples: Vec<usize> = block.iter().map(|&(_, row)| row as usize).collect();
+                let own = samples.iter().map(|&sample| rows[sample].clone()).collect();
+                Search::new(self, &all, first as usize, margin).run(&samples, own)
+            });
+            let found: Vec<Vec<Neighbourhood>> = blocks.collect();
+            for (&(_, sample), row) in wave.iter().zip(found.into_iter().flatten()) {
+                rows[sample as usize] = row;
+            }
+            meter.advance(wave.len())?;
+        }
+        Ok(())
+    }
+
+    /// Lets a centroid compete for being the nearest of a sample; its squared distance.
+    pub(super) fn compete(&self, sample: usize, id: u32, best: &mut (u32, f32)) -> f32 {
+        let square = squared_distance(self.samples.row(sample), self.centroid(id as usize));
+        if square < best.1 || (square == best.1 && id < best.0) {
+            *best = (id, square);
+        }
+        square
+    }
+
+    /// Finds the nearest of the listed centroids and the row's own.
+    pub(super) fn settle(&self, sample: usize, row: &mut Neighbourhood) {
+        let mut best = row.best();
+        let nearer = |a: &&Near, b: &&Near| a.least.total_cmp(&b.least);
+        if let Some(likely) = row.near().iter().min_by(nearer) {
+            self.compete(sample, likely.id, &mut best);
+        }
+        for near in row.near_mut() {
+            if near.id != best.0 && near.least <= best.1.sqrt() * self.tolerance {
+                let square = self.compete(sample, near.id, &mut best);
+                near.least = near.least.max(square.sqrt() / self.tolerance);
+            }
+        }
+        row.set_best(best);
+    }
+
+    /// Whether no centroid outside the list can be the nearest.
+    pub(super) fn is_settled(&self, row: &Neighbourhood) -> bool {
+        row.floor > row.square.sqrt() * self.tolerance
+    }
+}
