@@ -4,7 +4,8 @@ The other side does what the reference implementation does with the libraries th
 towers, AdamW, torchvision's transforms on Pillow, faiss's k-means. Model, losses, batch, number of
 prototypes, iterations, restarts and optimizer settings are the same; both extract with the evaluation
 transform and start from random weights, so the losses are close, not equal. Both processes are held
-to the same cores. Reading the settings, building the model and the first import are not counted.
+to the same cores; run it on an idle machine, since PyTorch's threads wait for each other by spinning.
+Reading the settings, building the model and the first import are not counted.
 
 Pictures are made as for images_vs_torchvision.py; captions are drawn from a list of words by seed.
 
@@ -172,8 +173,8 @@ def theirs(pairs, config, chosen, seed):
 
     def loader(transform, **options):
         data = Pairs(pairs, transform, context)
-        workers = chosen.threads - 1
-        return torch.utils.data.DataLoader(data, chosen.batch, num_workers=workers, **options)
+        options.update(batch_size=chosen.batch, num_workers=chosen.workers)
+        return torch.utils.data.DataLoader(data, **options)
 
     marks = [(time.perf_counter(), os.times())]
     mark = lambda: marks.append((time.perf_counter(), os.times()))
@@ -237,6 +238,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("program", help="the release build of protoclip-studio")
     parser.add_argument("--threads", type=int, default=1, help="cores that both may use")
+    parser.add_argument("--workers", type=int, default=0, help="their processes for data")
     parser.add_argument("--model", default="vit-tiny-64")
     parser.add_argument("--samples", type=int, default=1024)
     parser.add_argument("--batch", type=int, default=64)
