@@ -19,10 +19,13 @@ mod dense;
 pub(crate) mod distance;
 mod elementary;
 mod embedding;
+mod flex_tensor;
 mod fused;
 mod fused_backward;
 mod memory;
 mod multiversion;
+mod pictures;
+mod pictures_backward;
 pub(crate) mod pixels;
 mod plain;
 mod pooling_attention;
@@ -43,7 +46,7 @@ pub use row_gradient::{gradient_square_sum, scale_gradient};
 pub use segments::Segments;
 
 use activation::Gelu;
-use fused::NormKind;
+use pictures::NormKind;
 
 static ONLY_PLAIN: AtomicBool = AtomicBool::new(false);
 
@@ -54,7 +57,7 @@ pub fn use_only_plain(only_plain: bool) {
 }
 
 fn fusible<const D: usize>(x: &Tensor<D>) -> bool {
-    !ONLY_PLAIN.load(Ordering::Relaxed) && fused::usable(x)
+    !ONLY_PLAIN.load(Ordering::Relaxed) && flex_tensor::usable(x)
 }
 
 /// `x·Φ(x)`, the exact GELU.
@@ -151,7 +154,7 @@ pub fn embedding(table: Tensor<2>, ids: &[u32]) -> Tensor<2> {
 /// `[batch, ⌈height/stride⌉, ⌈width/stride⌉, output]`.
 pub fn convolution(x: Tensor<4>, weight: Tensor<4>, stride: usize) -> Tensor<4> {
     match fusible(&x) && weight.dims()[2] % 2 == 1 {
-        true => fused::convolution(x, weight, stride),
+        true => pictures::convolution(x, weight, stride),
         false => plain::convolution(x, weight, stride),
     }
 }
@@ -189,7 +192,7 @@ pub fn batch_norm<const D: usize>(
         relu,
         epsilon: epsilon as f32,
     };
-    let (output, statistics) = fused::batch_norm(x, weight, bias, residual, kind);
+    let (output, statistics) = pictures::batch_norm(x, weight, bias, residual, kind);
     let [_, channels] = statistics.dims();
     let part = |row: usize| {
         statistics
@@ -221,7 +224,7 @@ pub fn batch_norm_fixed<const D: usize>(
         relu,
         epsilon: epsilon as f32,
     };
-    fused::batch_norm_fixed(x, [weight, bias, mean, variance], residual, kind)
+    pictures::batch_norm_fixed(x, [weight, bias, mean, variance], residual, kind)
 }
 
 /// Averages over `side`² cells of channels-last pictures,
@@ -230,7 +233,7 @@ pub fn batch_norm_fixed<const D: usize>(
 pub fn average_pool(x: Tensor<4>, side: usize) -> Tensor<4> {
     match fusible(&x) {
         _ if side == 1 => x,
-        true => fused::average_pool(x, side),
+        true => pictures::average_pool(x, side),
         false => plain::average_pool(x, side),
     }
 }

@@ -8,7 +8,7 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use super::elementary::fma;
-use super::fused::{self, whole};
+use super::flex_tensor::{last_dim, usable, whole};
 use super::multiversion::multiversion;
 use super::row_gradient::{self, is_row_gradient};
 
@@ -73,8 +73,8 @@ impl Optimizer for FusedAdamW {
         grad: Tensor<D>,
         state: Option<AdamWState<D>>,
     ) -> (Tensor<D>, Option<AdamWState<D>>) {
-        let plain_flex = fused::usable(&tensor) && !tensor.device().is_autodiff();
-        if !plain_flex || !fused::usable(&grad) {
+        let plain_flex = usable(&tensor) && !tensor.device().is_autodiff();
+        if !plain_flex || !usable(&grad) {
             return self.plain().step(lr, tensor, grad, state);
         }
         let momentum = state.map_or_else(
@@ -153,7 +153,7 @@ impl InPlaceUpdate for Flex {
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
         let [mut parameter, mut first, mut second] = [parameter, first, second].map(whole);
         let gradient = whole(gradient);
-        let width = fused::last_dim(&parameter);
+        let width = last_dim(&parameter);
         let values = [&mut parameter, &mut first, &mut second].map(FlexTensor::storage_mut::<f32>);
         update_rows(values, gradient.storage::<f32>(), width, factors);
         (parameter, first, second)

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use burn::backend::AutodiffBackend;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
@@ -15,14 +14,9 @@ use burn_flex::FlexTensor;
 
 use super::activation::Gelu;
 use super::attention::AttentionShape;
-use super::average_pool::PoolShape;
-use super::batch_norm::{BatchStatistics, Normalised, backward_relu};
-use super::convolution::ConvolutionShape;
 use super::embedding::Lookup;
-use super::fused::{
-    FusedOps, NormKind, attended, contiguous, last_dim, normalise, pictures, shaped, shaped_like,
-    statistics_tensor, values, whole,
-};
+use super::flex_tensor::{contiguous, last_dim, shaped, shaped_like, values};
+use super::fused::{FusedOps, attended};
 use super::pooling_attention::PoolingShape;
 use super::{dense, row_gradient, row_norm, row_softmax};
 
@@ -125,76 +119,6 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
         match EmbeddingStep.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(step) => step.finish((shape, Arc::new(lookup)), output),
             OpsKind::UnTracked(step) => step.finish(output),
-        }
-    }
-
-    fn fused_convolution(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        shape: ConvolutionShape,
-    ) -> FloatTensor<Self> {
-        let nodes = [x.node(), weight.node()];
-        let x = contiguous(x.into_primitive());
-        let weight = contiguous(weight.into_primitive());
-        let y = pictures(&shape, shape.forward(values(&x), values(&weight)));
-        match ConvolutionStep
-            .prepare::<C>(nodes)
-            .compute_bound()
-            .stateful()
-        {
-            OpsKind::Tracked(step) => step.finish((x, weight, shape), y),
-            OpsKind::UnTracked(step) => step.finish(y),
-        }
-    }
-
-    fn fused_batch_norm(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        kind: NormKind,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        let nodes = [x.node(), weight.node(), bias.node()];
-        let x = contiguous(x.into_primitive());
-        let weight = contiguous(weight.into_primitive());
-        let (y, statistics) = normalise(&x, &weight, bias.into_primitive(), None, kind);
-        let constant = Self::from_inner(statistics_tensor(&statistics));
-        let kept = BatchNormState::new(x, weight, &y, statistics, kind);
-        let step = BatchNormStep.prepare::<C>(nodes).compute_bound().stateful();
-        let y = match step {
-            OpsKind::Tracked(step) => step.finish(kept, y),
-            OpsKind::UnTracked(step) => step.finish(y),
-        };
-        (y, constant)
-    }
-
-    fn fused_batch_norm_add(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        residual: FloatTensor<Self>,
-        kind: NormKind,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        let nodes = [x.node(), weight.node(), bias.node(), residual.node()];
-        let x = contiguous(x.into_primitive());
-        let weight = contiguous(weight.into_primitive());
-        let residual = Some(residual.into_primitive());
-        let (y, statistics) = normalise(&x, &weight, bias.into_primitive(), residual, kind);
-        let constant = Self::from_inner(statistics_tensor(&statistics));
-        let kept = BatchNormState::new(x, weight, &y, statistics, kind);
-        let step = BatchNormStep.prepare::<C>(nodes).compute_bound().stateful();
-        let y = match step {
-            OpsKind::Tracked(step) => step.finish(kept, y),
-            OpsKind::UnTracked(step) => step.finish(y),
-        };
-        (y, constant)
-    }
-
-    fn fused_average_pool(x: FloatTensor<Self>, shape: PoolShape) -> FloatTensor<Self> {
-        let nodes = [x.node()];
-        let y = Flex::fused_average_pool(x.into_primitive(), shape);
-        match PoolStep.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(step) => step.finish(shape, y),
-            OpsKind::UnTracked(step) => step.finish(y),
         }
     }
 }
@@ -379,121 +303,5 @@ impl Backward<Flex, 3> for LinearStep {
             let result = shaped(Shape::new([output]), result);
             gradients.register::<Flex>(parent.id, result);
         }
-    }
-}
-
-#[derive(Debug)]
-struct ConvolutionStep;
-
-impl Backward<Flex, 2> for ConvolutionStep {
-    /// Pictures, weights, sizes.
-    type State = (FlexTensor, FlexTensor, ConvolutionShape);
-
-    fn backward(
-        self,
-        ops: Ops<Self::State, 2>,
-        gradients: &mut Gradients,
-        _checkpointer: &mut Checkpointer,
-    ) {
-        let (x, weight, shape) = ops.state;
-        let gradient = contiguous(gradients.consume::<Flex>(&ops.node));
-        let [by_x, by_weight] = ops.parents;
-        if let Some(parent) = by_x {
-            let result = shape.backward_input(values(&gradient), values(&weight));
-            gradients.register::<Flex>(parent.id, shaped_like(&x, result));
-        }
-        if let Some(parent) = by_weight {
-            let result = shape.backward_weight(values(&x), values(&gradient));
-            gradients.register::<Flex>(parent.id, shaped_like(&weight, result));
-        }
-    }
-}
-
-#[derive(Debug, Clone)]
-struct BatchNormState {
-    x: FlexTensor,
-    weight: FlexTensor,
-    /// With ReLU only.
-    y: Option<FlexTensor>,
-    statistics: Arc<BatchStatistics>,
-    epsilon: f32,
-}
-
-impl BatchNormState {
-    fn new(
-        x: FlexTensor,
-        weight: FlexTensor,
-        y: &FlexTensor,
-        statistics: BatchStatistics,
-        kind: NormKind,
-    ) -> Self {
-        Self {
-            x,
-            weight,
-            y: kind.relu.then(|| y.clone()),
-            statistics: Arc::new(statistics),
-            epsilon: kind.epsilon,
-        }
-    }
-}
-
-#[derive(Debug)]
-struct BatchNormStep;
-
-/// With three parents, or a residual as the fourth.
-impl<const N: usize> Backward<Flex, N> for BatchNormStep {
-    type State = BatchNormState;
-
-    fn backward(
-        self,
-        ops: Ops<Self::State, N>,
-        gradients: &mut Gradients,
-        _checkpointer: &mut Checkpointer,
-    ) {
-        let state = ops.state;
-        let mut gradient = contiguous(gradients.consume::<Flex>(&ops.node));
-        if let Some(y) = &state.y {
-            gradient = whole(gradient);
-            backward_relu(gradient.storage_mut::<f32>(), values(y));
-        }
-        let norm = Normalised {
-            x: values(&state.x),
-            weight: values(&state.weight),
-            statistics: &state.statistics,
-            epsilon: state.epsilon,
-        };
-        let by = norm.backward(values(&gradient));
-        let results = [
-            shaped_like(&state.x, by.input),
-            shaped_like(&state.weight, by.weight),
-            shaped_like(&state.weight, by.bias),
-            gradient,
-        ];
-        for (parent, result) in ops.parents.into_iter().zip(results) {
-            if let Some(parent) = parent {
-                gradients.register::<Flex>(parent.id, result);
-            }
-        }
-    }
-}
-
-#[derive(Debug)]
-struct PoolStep;
-
-impl Backward<Flex, 1> for PoolStep {
-    type State = PoolShape;
-
-    fn backward(
-        self,
-        ops: Ops<Self::State, 1>,
-        gradients: &mut Gradients,
-        _checkpointer: &mut Checkpointer,
-    ) {
-        let shape = ops.state;
-        unary::<Flex, _>(ops.parents, ops.node, gradients, |gradient| {
-            let by_x = shape.backward(values(&contiguous(gradient)));
-            let sizes = [shape.count, shape.height, shape.width, shape.channels];
-            shaped(Shape::new(sizes), by_x)
-        });
     }
 }

@@ -1,0 +1,154 @@
+use burn::tensor::{Device, Distribution};
+
+use super::*;
+use crate::kernels::plain;
+
+pub(in crate::kernels) fn random<const D: usize>(dims: [usize; D], seed: u64) -> Tensor<D> {
+    let device = Device::flex().autodiff();
+    device.seed(seed);
+    Tensor::random(dims, Distribution::Normal(0.0, 1.5), &device)
+}
+
+pub(in crate::kernels) fn difference<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> f32 {
+    (a.inner() - b.inner()).abs().max().into_scalar()
+}
+
+/// Output and input gradient of both paths for one unary operation.
+pub(in crate::kernels) fn agree<const D: usize, const E: usize>(
+    dims: [usize; D],
+    fused: impl Fn(Tensor<D>) -> Tensor<E>,
+    plain: impl Fn(Tensor<D>) -> Tensor<E>,
+) {
+    let x = random(dims, 1).require_grad();
+    let run = |f: &dyn Fn(Tensor<D>) -> Tensor<E>| {
+        let y = f(x.clone());
+        let weights = random(y.dims(), 2);
+        let gradients = (y.clone() * weights).sum().backward();
+        (y, x.grad(&gradients).expect("tracked"))
+    };
+    let ((ours, by_x), (wanted, wanted_by_x)) = (run(&fused), run(&plain));
+    let (forward, backward) = (difference(ours, wanted), difference(by_x, wanted_by_x));
+    assert!(
+        forward < 3e-6 && backward < 1e-5,
+        "{forward:e} {backward:e}"
+    );
+    let eval = difference(fused(x.clone().inner()), plain(x.inner()));
+    assert!(eval < 3e-6, "{eval:e}");
+}
+
+#[test]
+fn gelu_agrees_with_burn() {
+    agree([7, 33], |x| gelu(x, Gelu::Exact), plain::gelu);
+    agree([2, 3, 50], |x| gelu(x, Gelu::Quick), plain::quick_gelu);
+    agree(
+        [7, 33],
+        |x| gelu(x.transpose(), Gelu::Exact),
+        |x| plain::gelu(x.transpose()),
+    );
+}
+
+#[test]
+fn softmax_agrees_with_burn() {
+    agree([2, 3, 5, 19], softmax, plain::softmax);
+    agree([4, 1], softmax, plain::softmax);
+}
+
+#[test]
+fn attention_agrees_with_burn() {
+    for causal in [false, true] {
+        for (lengths, width) in [([5, 5, 5], 24), ([17, 1, 3], 96), ([1, 1, 1], 12)] {
+            let segments = Segments::of_lengths(lengths);
+            let fused = |x| attention(x, segments.clone(), 4, causal);
+            let plain = |x| plain::attention(x, &segments, 4, causal);
+            agree([segments.rows(), width], fused, plain);
+        }
+    }
+}
+
+#[test]
+fn pooling_attention_and_all_its_gradients_agree_with_burn() {
+    for lengths in [[4, 4, 4], [1, 9, 20]] {
+        let segments = Segments::of_lengths(lengths);
+        let queries = random([3, 36], 1).require_grad();
+        let keys_values = random([segments.rows(), 72], 2).require_grad();
+        let run = |y: Tensor<2>| {
+            let gradients = (y.clone() * random([3, 36], 3)).sum().backward();
+            let by = [&queries, &keys_values].map(|x| x.grad(&gradients).expect("tracked"));
+            (y, by)
+        };
+        let (q, kv) = (queries.clone(), keys_values.clone());
+        let (ours, by_ours) = run(pooling_attention(q, kv, segments.clone(), 4));
+        let (q, kv) = (queries.clone(), keys_values.clone());
+        let (wanted, by_wanted) = run(plain::pooling_attention(q, kv, &segments, 4));
+        assert!(difference(ours, wanted) < 3e-6);
+        for (ours, wanted) in by_ours.into_iter().zip(by_wanted) {
+            assert!(difference(ours, wanted) < 1e-5);
+        }
+    }
+}
+
+#[test]
+fn a_lookup_and_its_row_gradient_agree_with_burn() {
+    let table = random([11, 7], 1).require_grad();
+    let ids = [3, 10, 3, 0];
+    let run = |y: Tensor<2>| {
+        let gradients = (y.clone() * random([4, 7], 2)).sum().backward();
+        (y, table.grad(&gradients).expect("tracked"))
+    };
+    let (ours, by_rows) = run(embedding(table.clone(), &ids));
+    let (wanted, by_table) = run(plain::embedding(table.clone(), &ids));
+    assert_eq!(difference(ours, wanted), 0.0);
+    assert_eq!(by_rows.dims(), [3, 8]);
+    let rows: Vec<f32> = by_rows.into_data().try_to_vec().expect("f32");
+    let wanted: Vec<f32> = by_table.into_data().try_to_vec().expect("f32");
+    let mut dense = vec![0.0; 77];
+    for (row, values) in crate::kernels::row_gradient::rows(&rows, 7) {
+        dense[row * 7..][..7].copy_from_slice(values);
+    }
+    assert!(dense.iter().zip(&wanted).all(|(a, b)| (a - b).abs() < 1e-6));
+}
+
+#[test]
+fn layer_norm_and_all_its_gradients_agree_with_burn() {
+    let x = random([6, 5, 37], 1).require_grad();
+    let weight = random([37], 2).require_grad();
+    let bias = random([37], 3).require_grad();
+    let output_weights = random([6, 5, 37], 4);
+    let run = |y: Tensor<3>| {
+        let gradients = (y.clone() * output_weights.clone()).sum().backward();
+        let parameters = [&weight, &bias].map(|p| p.grad(&gradients).expect("tracked"));
+        (y, x.grad(&gradients).expect("tracked"), parameters)
+    };
+    let ours = run(layer_norm(x.clone(), weight.clone(), bias.clone(), 1e-5));
+    let wanted = run(plain::layer_norm(
+        x.clone(),
+        weight.clone(),
+        bias.clone(),
+        1e-5,
+    ));
+    assert!(difference(ours.0, wanted.0) < 5e-6);
+    assert!(difference(ours.1, wanted.1) < 2e-5);
+    for (ours, wanted) in ours.2.into_iter().zip(wanted.2) {
+        assert!(difference(ours, wanted) < 5e-5);
+    }
+}
+
+#[test]
+fn linear_and_all_its_gradients_agree_with_burn() {
+    let x = random([6, 5, 37], 1).require_grad();
+    let weight = random([37, 21], 2).require_grad();
+    let bias = random([21], 3).require_grad();
+    let output_weights = random([6, 5, 21], 4);
+    let run = |y: Tensor<3>| {
+        let gradients = (y.clone() * output_weights.clone()).sum().backward();
+        let by_x = x.grad(&gradients).expect("tracked");
+        let by_weight = weight.grad(&gradients).expect("tracked");
+        (y, by_x, by_weight, bias.grad(&gradients).expect("tracked"))
+    };
+    let ours = run(linear(x.clone(), weight.clone(), bias.clone()));
+    let wanted = run(plain::linear(x.clone(), weight.clone(), Some(bias.clone())));
+    assert!(difference(ours.0, wanted.0) < 5e-5);
+    assert!(difference(ours.1, wanted.1) < 5e-5);
+    assert!(difference(ours.2, wanted.2) < 5e-5);
+    assert!(difference(ours.3, wanted.3) < 5e-5);
+}
