@@ -6,6 +6,7 @@
 
 use rayon::prelude::*;
 
+use super::multiversion::multiversion;
 use super::product::{Matrix, Threads};
 
 /// Elements per parallel piece.
@@ -16,11 +17,7 @@ pub(super) fn forward(x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
     let weight = Matrix::new(weight, bias.len());
     let mut y = Matrix::new(x, weight.rows).times(weight, Threads::Pool);
     y.par_chunks_mut(piece(bias.len())).for_each(|rows| {
-        for row in rows.chunks_exact_mut(bias.len()) {
-            for (y, bias) in row.iter_mut().zip(bias) {
-                *y += bias;
-            }
-        }
+        add_to_rows(rows, bias);
     });
     y
 }
@@ -44,22 +41,38 @@ pub(super) fn backward_bias(gradient: &[f32], output: usize) -> Vec<f32> {
         .par_chunks(piece(output))
         .map(|rows| {
             let mut sums = vec![0.0; output];
-            for row in rows.chunks_exact(output) {
-                add(&mut sums, row);
-            }
+            sum_rows(rows, &mut sums);
             sums
         })
         .collect();
     let mut total = vec![0.0; output];
     for sums in &partial {
-        add(&mut total, sums);
+        sum_rows(sums, &mut total);
     }
     total
 }
 
-fn add(sums: &mut [f32], row: &[f32]) {
-    for (sum, value) in sums.iter_mut().zip(row) {
-        *sum += value;
+multiversion! {
+    fn add_to_rows(rows: &mut [f32], bias: &[f32]) = add_to_rows_loop;
+    fn sum_rows(rows: &[f32], sums: &mut [f32]) = sum_rows_loop;
+}
+
+#[inline(always)]
+fn add_to_rows_loop<const FMA: bool>(rows: &mut [f32], bias: &[f32]) {
+    for row in rows.chunks_exact_mut(bias.len()) {
+        for (y, bias) in row.iter_mut().zip(bias) {
+            *y += bias;
+        }
+    }
+}
+
+/// Adds every row to `sums`.
+#[inline(always)]
+fn sum_rows_loop<const FMA: bool>(rows: &[f32], sums: &mut [f32]) {
+    for row in rows.chunks_exact(sums.len()) {
+        for (sum, value) in sums.iter_mut().zip(row) {
+            *sum += value;
+        }
     }
 }
 

@@ -1,7 +1,10 @@
 //! LayerNorm over rows, forward and backward, over slices.
 
+use std::mem::MaybeUninit;
+
 use rayon::prelude::*;
 
+use super::buffer::written;
 use super::elementary::{LANES, fma, sum};
 use super::multiversion::multiversion;
 
@@ -25,20 +28,29 @@ pub(super) struct NormGradients {
 }
 
 /// `x` is `[rows, width]`, `weight` and `bias` `[width]`.
+#[allow(unsafe_code, reason = "the output is written row by row")]
 pub(super) fn forward(x: &[f32], weight: &[f32], bias: &[f32], epsilon: f32) -> Normalised {
     let width = weight.len();
     let rows = rows_per_piece(width);
-    let mut output = vec![0.0; x.len()];
     let mut statistics = vec![0.0; 2 * x.len() / width];
-    output
-        .par_chunks_mut(rows * width)
-        .zip(x.par_chunks(rows * width))
-        .zip(statistics.par_chunks_mut(2 * rows))
-        .for_each(|((y, x), statistics)| norm_rows(x, weight, bias, epsilon, y, statistics));
+    // SAFETY: the pieces cover the output, whose length is a multiple of the width, and `norm_rows`
+    // writes every row of one.
+    let output = unsafe {
+        written(x.len() / width * width, |output| {
+            output
+                .par_chunks_mut(rows * width)
+                .zip(x.par_chunks(rows * width))
+                .zip(statistics.par_chunks_mut(2 * rows))
+                .for_each(|((y, x), statistics)| {
+                    norm_rows(x, weight, bias, epsilon, y, statistics)
+                });
+        })
+    };
     Normalised { output, statistics }
 }
 
 /// `statistics` are those of the forward pass.
+#[allow(unsafe_code, reason = "the result is written row by row")]
 pub(super) fn backward(
     x: &[f32],
     weight: &[f32],
@@ -47,19 +59,26 @@ pub(super) fn backward(
 ) -> NormGradients {
     let width = weight.len();
     let rows = rows_per_piece(width);
-    let mut input = vec![0.0; x.len()];
-    let partial: Vec<Vec<f32>> = input
-        .par_chunks_mut(rows * width)
-        .zip(x.par_chunks(rows * width))
-        .zip(gradient.par_chunks(rows * width))
-        .zip(statistics.par_chunks(2 * rows))
-        .map(|(((by_x, x), gradient), statistics)| {
-            let mut by_parameters = vec![0.0; 2 * width];
-            let (by_weight, by_bias) = by_parameters.split_at_mut(width);
-            norm_rows_backward(x, weight, statistics, gradient, by_x, by_weight, by_bias);
-            by_parameters
+    assert_eq!(x.len(), gradient.len(), "one gradient for each element");
+    let mut partial: Vec<Vec<f32>> = Vec::new();
+    // SAFETY: the pieces cover the result, whose length is a multiple of the width, and
+    // `norm_rows_backward` writes every row of one.
+    let input = unsafe {
+        written(x.len() / width * width, |input| {
+            partial = input
+                .par_chunks_mut(rows * width)
+                .zip(x.par_chunks(rows * width))
+                .zip(gradient.par_chunks(rows * width))
+                .zip(statistics.par_chunks(2 * rows))
+                .map(|(((by_x, x), gradient), statistics)| {
+                    let mut by_parameters = vec![0.0; 2 * width];
+                    let (by_weight, by_bias) = by_parameters.split_at_mut(width);
+                    norm_rows_backward(x, weight, statistics, gradient, by_x, by_weight, by_bias);
+                    by_parameters
+                })
+                .collect();
         })
-        .collect();
+    };
     let mut total = vec![0.0; 2 * width];
     for piece in &partial {
         for (total, part) in total.iter_mut().zip(piece) {
@@ -80,11 +99,12 @@ fn rows_per_piece(width: usize) -> usize {
 
 multiversion! {
     fn norm_rows(
-        x: &[f32], weight: &[f32], bias: &[f32], epsilon: f32, y: &mut [f32], statistics: &mut [f32],
+        x: &[f32], weight: &[f32], bias: &[f32], epsilon: f32, y: &mut [MaybeUninit<f32>],
+        statistics: &mut [f32],
     ) = norm_rows_loop;
     fn norm_rows_backward(
         x: &[f32], weight: &[f32], statistics: &[f32], gradient: &[f32],
-        by_x: &mut [f32], by_weight: &mut [f32], by_bias: &mut [f32],
+        by_x: &mut [MaybeUninit<f32>], by_weight: &mut [f32], by_bias: &mut [f32],
     ) = norm_rows_backward_loop;
 }
 
@@ -94,7 +114,7 @@ fn norm_rows_loop<const FMA: bool>(
     weight: &[f32],
     bias: &[f32],
     epsilon: f32,
-    y: &mut [f32],
+    y: &mut [MaybeUninit<f32>],
     statistics: &mut [f32],
 ) {
     let width = weight.len();
@@ -107,7 +127,7 @@ fn norm_rows_loop<const FMA: bool>(
         let inverse = 1.0 / (centred_squares::<FMA>(x, mean) / width as f32 + epsilon).sqrt();
         statistics.copy_from_slice(&[mean, inverse]);
         for (((y, &x), &weight), &bias) in y.iter_mut().zip(x).zip(weight).zip(bias) {
-            *y = fma::<FMA>((x - mean) * inverse, weight, bias);
+            y.write(fma::<FMA>((x - mean) * inverse, weight, bias));
         }
     }
 }
@@ -133,7 +153,7 @@ fn norm_rows_backward_loop<const FMA: bool>(
     weight: &[f32],
     statistics: &[f32],
     gradient: &[f32],
-    by_x: &mut [f32],
+    by_x: &mut [MaybeUninit<f32>],
     by_weight: &mut [f32],
     by_bias: &mut [f32],
 ) {
@@ -154,7 +174,7 @@ fn norm_rows_backward_loop<const FMA: bool>(
         let (t, t_x) = (t * share, t_x * share);
         for (((by_x, &x), &g), &weight) in by_x.iter_mut().zip(x).zip(gradient).zip(weight) {
             let normalised = (x - mean) * inverse;
-            *by_x = inverse * (fma::<FMA>(g, weight, -t) - normalised * t_x);
+            by_x.write(inverse * (fma::<FMA>(g, weight, -t) - normalised * t_x));
         }
     }
 }
@@ -191,6 +211,7 @@ fn weighted_sums<const FMA: bool>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::buffer::overwrite;
 
     #[test]
     fn the_portable_loops_agree_with_the_machines() {
@@ -204,7 +225,7 @@ mod tests {
         let (weight, bias) = (series(13, width), series(5, width));
         let ours = forward(&x, &weight, &bias, 1e-5);
         let (mut y, mut statistics) = (vec![0.0; x.len()], vec![0.0; 2 * rows]);
-        norm_rows_loop::<false>(&x, &weight, &bias, 1e-5, &mut y, &mut statistics);
+        norm_rows_loop::<false>(&x, &weight, &bias, 1e-5, overwrite(&mut y), &mut statistics);
         let gradients = backward(&x, &weight, &ours.statistics, &g);
         let mut by_x = vec![0.0; x.len()];
         let (mut by_weight, mut by_bias) = (vec![0.0; width], vec![0.0; width]);
@@ -213,7 +234,7 @@ mod tests {
             &weight,
             &statistics,
             &g,
-            &mut by_x,
+            overwrite(&mut by_x),
             &mut by_weight,
             &mut by_bias,
         );
