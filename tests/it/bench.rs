@@ -64,3 +64,26 @@ fn an_episode_is_trained_once_and_leaves_nothing_behind() {
     assert_eq!(code, Some(2));
     assert!(messages.contains("prototypes.count"), "{messages}");
 }
+
+/// Whole models: four optimizer steps by the program's own operations and by Burn's end alike.
+#[test]
+fn our_kernels_and_burns_take_the_same_steps() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    for model in ["vit-nano-32", "rn-tiny-64"] {
+        let loss = |kernels| {
+            let sizes = ["--batch", "6", "--steps", "1", "--threads", "1"];
+            let chosen = ["train-step", "--model", model, "--kernels", kernels];
+            let (code, line, messages) = bench(folder.path(), &[&chosen[..], &sizes].concat());
+            assert_eq!(code, Some(0), "{messages}");
+            assert_eq!(line["kernels"], kernels);
+            assert!(line["tokens_per_caption"].as_f64() > Some(3.0), "{line}");
+            assert!(line["samples_per_second"].as_f64() > Some(0.0), "{line}");
+            line["loss"].as_f64().expect("a loss")
+        };
+        let (ours, burns) = (loss("fused"), loss("plain"));
+        assert!((ours - burns).abs() < 1e-3, "{model}: {ours} {burns}");
+    }
+    let (code, _, messages) = bench(folder.path(), &["train-step", "--model", "vit-giant"]);
+    assert_eq!(code, Some(2));
+    assert!(messages.contains("vit-giant"), "{messages}");
+}
