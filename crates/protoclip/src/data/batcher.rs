@@ -11,24 +11,22 @@
 //! from there and wraps), so that a replacement is not in the same batch already. The batch says
 //! which samples it holds and what was replaced.
 
+mod pass;
+mod shared;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvError, SyncSender, TryRecvError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{Receiver, RecvError, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rayon::prelude::*;
-
-use super::augment::{Draw, augment};
-use super::cache::ImageCache;
-use super::transform::Transform;
+use self::pass::Pass;
+use self::shared::Shared;
 use super::{DataError, PairSource, SampleId};
 use crate::config::{Augmentation, Fidelity};
-use crate::tokenizer::{Tokenizer, strip_non_ascii};
+use crate::tokenizer::Tokenizer;
 
 /// Finished batches that wait for the consumer.
 pub const PREFETCH: usize = 2;
@@ -36,9 +34,9 @@ pub const PREFETCH: usize = 2;
 /// What all batches of a run have in common.
 #[derive(Debug, Clone)]
 pub struct BatcherConfig {
-    /// Side of the square images, in pixels.
+    /// Side of the square images, in pixels; at least 1.
     pub image_size: u32,
-    /// Tokens per caption.
+    /// Tokens per caption; at least 1.
     pub context: usize,
     /// Pairs per batch.
     pub batch_size: usize,
@@ -93,18 +91,6 @@ pub struct Batcher {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
-struct Shared {
-    source: Arc<dyn PairSource>,
-    tokenizer: Arc<Tokenizer>,
-    config: BatcherConfig,
-    cache: ImageCache,
-    pool: rayon::ThreadPool,
-    /// Those not in use; at most one per thread of the pool.
-    transforms: Mutex<Vec<Transform>>,
-    broken: Mutex<BTreeSet<SampleId>>,
-}
-
 /// The batches of one pass, in order. The last item may be the error that ended it.
 #[derive(Debug)]
 pub struct Batches {
@@ -134,15 +120,7 @@ impl Batcher {
             .build()
             .map_err(|e| DataError::threads(std::io::Error::other(e)))?;
         Ok(Self {
-            shared: Arc::new(Shared {
-                cache: ImageCache::new(config.cache_bytes, config.image_size),
-                source,
-                tokenizer,
-                config,
-                pool,
-                transforms: Mutex::default(),
-                broken: Mutex::default(),
-            }),
+            shared: Arc::new(Shared::new(source, tokenizer, config, pool)),
         })
     }
 
@@ -180,7 +158,7 @@ impl Batcher {
 
     /// Samples whose pictures turned out broken so far.
     pub fn broken(&self) -> Vec<SampleId> {
-        self.shared.lock_broken().iter().copied().collect()
+        self.shared.broken()
     }
 }
 
@@ -251,175 +229,5 @@ impl Drop for Batches {
         if let Some(thread) = self.thread.take() {
             let _already_reported = thread.join();
         }
-    }
-}
-
-/// One pass, on the background thread.
-struct Pass {
-    shared: Arc<Shared>,
-    samples: Vec<SampleId>,
-    mode: BatchMode,
-    cancel: Arc<AtomicBool>,
-}
-
-/// What is left to report of a row once its values are in the batch.
-struct Row {
-    sample: SampleId,
-    replaced: Option<Replacement>,
-}
-
-impl Pass {
-    fn run(&self, sender: &SyncSender<Result<Batch, DataError>>, batches: usize) {
-        for index in 0..batches {
-            let batch = self.batch(index);
-            let ends = batch.is_err() || self.cancel.load(Ordering::Relaxed);
-            if sender.send(batch).is_err() || ends {
-                return;
-            }
-        }
-    }
-
-    /// Each row is written where it lies in the batch.
-    fn batch(&self, index: usize) -> Result<Batch, DataError> {
-        let BatcherConfig {
-            image_size,
-            context,
-            batch_size,
-            ..
-        } = self.shared.config;
-        let size = batch_size.max(1);
-        let positions = index * size..((index + 1) * size).min(self.samples.len());
-        let pixels = 3 * image_size as usize * image_size as usize;
-        let mut images = vec![0.0; positions.len() * pixels];
-        let mut tokens = vec![0; positions.len() * context];
-        let rows: Vec<Row> = self.shared.pool.install(|| {
-            images
-                .par_chunks_exact_mut(pixels)
-                .zip(tokens.par_chunks_exact_mut(context))
-                .zip(positions)
-                .map(|((image, tokens), at)| self.row(at, image, tokens))
-                .collect::<Result<_, DataError>>()
-        })?;
-        Ok(Batch {
-            samples: rows.iter().map(|row| row.sample).collect(),
-            images,
-            tokens,
-            replaced: rows.into_iter().filter_map(|row| row.replaced).collect(),
-        })
-    }
-
-    /// Writes the pair at a position of the list, or its replacement: `image` is
-    /// `[3, image_size, image_size]`, `tokens` `[context]`.
-    fn row(
-        &self,
-        position: usize,
-        image: &mut [f32],
-        tokens: &mut [i32],
-    ) -> Result<Row, DataError> {
-        let wanted = self.samples[position];
-        let mut reason = None;
-        for sample in self.candidates(position) {
-            if self.cancel.load(Ordering::Relaxed) {
-                return Err(DataError::Cancelled);
-            }
-            match self.image(sample, image) {
-                Ok(()) => {
-                    tokens.copy_from_slice(&self.shared.tokens(sample)?);
-                    return Ok(Row {
-                        sample,
-                        replaced: reason.map(|reason| Replacement {
-                            wanted,
-                            used: sample,
-                            reason,
-                        }),
-                    });
-                }
-                Err(error @ DataError::Image { .. }) => {
-                    self.shared.note_broken(sample)?;
-                    reason.get_or_insert_with(|| error.to_string());
-                }
-                Err(other) => return Err(other),
-            }
-        }
-        let message = format!(
-            "none of the {} pictures of this pass can be decoded; {}",
-            self.samples.len(),
-            reason.unwrap_or_default()
-        );
-        Err(DataError::format(self.shared.source.name(), message))
-    }
-
-    /// The sample at `position`, then those from one batch further on, then those before.
-    fn candidates(&self, position: usize) -> impl Iterator<Item = SampleId> {
-        let len = self.samples.len();
-        let further = self.shared.config.batch_size.max(1).min(len);
-        std::iter::once(position)
-            .chain((0..len).map(move |step| (position + further + step) % len))
-            .map(|at| self.samples[at])
-    }
-
-    fn image(&self, sample: SampleId, values: &mut [f32]) -> Result<(), DataError> {
-        let shared = &self.shared;
-        let mut transform = shared.lock_transforms().pop().unwrap_or_default();
-        let size = shared.config.image_size;
-        let picture = shared.cache.get(&*shared.source, sample, &mut transform);
-        let outcome = picture.map(|picture| match self.mode {
-            BatchMode::Evaluate => transform.evaluate_into(&picture, size, values),
-            BatchMode::Train {
-                episode,
-                augmentation,
-            } => {
-                let draw = Draw {
-                    seed: shared.config.seed,
-                    episode,
-                    sample,
-                };
-                augment(&mut transform, &picture, size, augmentation, draw, values);
-            }
-        });
-        shared.lock_transforms().push(transform);
-        outcome
-    }
-}
-
-impl Shared {
-    fn tokens(&self, sample: SampleId) -> Result<Vec<i32>, DataError> {
-        let caption = self.source.caption(sample)?;
-        let (context, fidelity) = (self.config.context, self.config.fidelity);
-        Ok(match fidelity {
-            Fidelity::Corrected => self.tokenizer.encode(&caption, context, fidelity),
-            Fidelity::Reference => {
-                let ascii = strip_non_ascii(&caption);
-                self.tokenizer.encode(&ascii, context, fidelity)
-            }
-        })
-    }
-
-    /// Remembers a broken sample.
-    ///
-    /// # Errors
-    /// When too many are.
-    fn note_broken(&self, sample: SampleId) -> Result<(), DataError> {
-        let mut broken = self.lock_broken();
-        broken.insert(sample);
-        let (found, all) = (broken.len(), self.source.len());
-        if found as f64 > self.config.max_broken_share * all as f64 {
-            let message = format!(
-                "{found} of {all} pictures cannot be decoded, more than data.max_broken_share = {} allows; repair the data set or raise it",
-                self.config.max_broken_share
-            );
-            return Err(DataError::format(self.source.name(), message));
-        }
-        Ok(())
-    }
-
-    fn lock_transforms(&self) -> std::sync::MutexGuard<'_, Vec<Transform>> {
-        self.transforms
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lock_broken(&self) -> std::sync::MutexGuard<'_, BTreeSet<SampleId>> {
-        self.broken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
