@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use bench::{
     AugmentationName, BenchEpisode, BenchImages, BenchInput, BenchKMeans, BenchPca, BenchSettings,
-    BenchTrainStep, BenchWork, KernelsName,
+    BenchTrainStep, BenchTsne, BenchWork, KernelsName,
 };
 pub use evaluate::{EvaluateSettings, SourceKind};
 

@@ -9,6 +9,7 @@ mod images;
 mod kmeans;
 mod pca;
 mod train_step;
+mod tsne;
 
 use std::time::Instant;
 
@@ -24,6 +25,7 @@ use crate::settings::{BenchInput, BenchSettings, BenchWork};
 pub(super) fn bench(settings: &BenchSettings) -> anyhow::Result<()> {
     let line = match &settings.work {
         BenchWork::Kmeans(settings) => kmeans::bench_kmeans(settings),
+        BenchWork::Tsne(settings) => tsne::bench_tsne(settings),
         BenchWork::Pca(settings) => pca::bench_pca(settings),
         BenchWork::TrainStep(settings) => train_step::bench_train_step(settings),
         BenchWork::Images(settings) => images::bench_images(settings),

@@ -10,6 +10,7 @@ use clap::{Args, Subcommand, ValueEnum};
 Examples:
   python3 benches/features.py features.npy --samples 200000 --dim 128
   protoclip-studio bench kmeans --features features.npy --k 20000 --iterations 20 --threads 1
+  protoclip-studio bench tsne --features features.npy --perplexity 30 --out map.npy
   protoclip-studio bench pca --features features.npy --dim 64
   protoclip-studio bench train-step --model vit-tiny-64 --batch 64 --threads 1
   protoclip-studio bench images --data pictures/ --threads 1
@@ -26,6 +27,8 @@ pub struct BenchSettings {
 pub enum BenchWork {
     /// Cluster features; quality: inertia, the sum of squared distances to the own centroids
     Kmeans(BenchKMeans),
+    /// Map features to the plane; quality: kl, the divergence of the map from the features
+    Tsne(BenchTsne),
     /// Reduce features to their principal components; quality: share of the variance that is kept
     Pca(BenchPca),
     /// Take optimizer steps of a model on one batch of the built-in data; quality: the last loss
@@ -63,6 +66,27 @@ pub struct BenchKMeans {
     /// Seed of the first centroids
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+}
+
+#[derive(Debug, Args)]
+pub struct BenchTsne {
+    #[command(flatten)]
+    pub input: BenchInput,
+    /// Effective number of neighbours of a sample
+    #[arg(long, default_value_t = 30.0)]
+    pub perplexity: f64,
+    /// Iterations in all, the first quarter of them with exaggerated affinities
+    #[arg(long, default_value_t = 1000)]
+    pub iterations: usize,
+    /// Seed of the shift that separates copies
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// A map to go on from, without exaggeration: a .npy file as --out writes it
+    #[arg(long, value_name = "MAP.npy")]
+    pub initial: Option<PathBuf>,
+    /// Where to write the map, `[samples, 2]`
+    #[arg(long, value_name = "MAP.npy")]
+    pub out: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -8,9 +8,13 @@ mod cluster_quality;
 pub(crate) mod error;
 mod modality_gap;
 mod pca;
+mod tsne;
 
 pub use agreement::{adjusted_mutual_information, adjusted_rand_index};
 pub use cluster_quality::{LabelledFeatures, SILHOUETTE_LIMIT};
 pub use error::AnalysisError;
 pub use modality_gap::{average_self_similarity, mean_feature_std, modality_gap};
 pub use pca::Pca;
+pub use tsne::{
+    MapSnapshot, TsneConfig, TsneError, TsneMap, TsneObserver, TsnePhase, TsneProgress, tsne,
+};

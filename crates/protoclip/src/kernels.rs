@@ -34,6 +34,7 @@ mod row_gradient;
 mod row_norm;
 mod row_softmax;
 mod segments;
+pub(crate) mod student;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -2,6 +2,7 @@
 //! snapshots that the studio shows.
 
 mod back_translation;
+pub(crate) mod byte_distances;
 mod external_teacher;
 pub(crate) mod group_means;
 mod kmeans;

@@ -100,8 +100,25 @@ pub(crate) fn for_each_tile(
     Path::detect().sweep(queries, panels, visit);
 }
 
-/// ‖a − b‖² of two rows of equal length, summed in eight partial sums.
+/// ‖a − b‖² of two rows of equal length, summed in eight partial sums: the same bits on every CPU.
 pub(crate) fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") {
+        #[allow(unsafe_code, reason = "calls a function compiled for AVX2")]
+        // SAFETY: this CPU has AVX2.
+        return unsafe { squared_distance_avx2(a, b) };
+    }
+    eight_sums(a, b)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn squared_distance_avx2(a: &[f32], b: &[f32]) -> f32 {
+    eight_sums(a, b)
+}
+
+#[inline(always)]
+fn eight_sums(a: &[f32], b: &[f32]) -> f32 {
     let (a, a_rest) = a.as_chunks::<8>();
     let (b, b_rest) = b.as_chunks::<8>();
     let mut sums = [0.0f32; 8];

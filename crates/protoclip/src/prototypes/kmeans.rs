@@ -6,7 +6,7 @@
 //! and O(n + k·d): distances of all pairs are never held.
 //!
 //! It is quick because few distances are computed: byte products with certain error bounds tell which
-//! centroids can be nearest ([`bytes`], [`search`]), every sample remembers those near it, and after an
+//! centroids can be nearest ([`byte_distances`](super::byte_distances), [`search`]), every sample remembers those near it, and after an
 //! update only centroids that moved farther than a sample's lead are compared again ([`movement`]).
 //! The centroid taken is always the one with the smallest f32 distance.
 //!
@@ -18,7 +18,6 @@
 //! those of differences (no cancellation), and ties go to the lowest index.
 
 mod assign;
-mod bytes;
 mod iteration;
 mod lloyd;
 mod movement;

@@ -2,14 +2,14 @@
 //!
 //! The nearest centroid is the one with the smallest [`squared_distance`], the lowest index at a
 //! tie. Which distances are computed for that is decided by bounds: a sieve of byte products
-//! ([`bytes`](super::bytes)) finds the few centroids that can be nearest, and what it finds is
+//! ([`byte_distances`](crate::prototypes::byte_distances)) finds the few centroids that can be nearest, and what it finds is
 //! remembered ([`Neighbourhood`]), so that later only centroids that moved far are compared again.
 
-use super::bytes::SampleBytes;
 use super::near::Neighbourhood;
 use super::order::Order;
 use super::pass::Pass;
 use super::{KMeansError, KMeansProgress, movement};
+use crate::prototypes::byte_distances::SampleBytes;
 
 /// Reach of the neighbourhood that is remembered, in distances to the nearest centroid: after the
 /// first update everything is compared again, later centroids move little.

@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::bytes::distance;
 use super::near::Neighbourhood;
+use crate::prototypes::byte_distances::distance;
 
 /// Shares of the centroids, in 256ths, that are considered for being compared with every sample.
 const SHARES: [usize; 12] = [0, 1, 2, 4, 8, 16, 32, 48, 64, 96, 128, 192];

@@ -4,12 +4,12 @@ use rayon::prelude::*;
 
 use super::KMeansError;
 use super::assign::{Meter, Samples};
-use super::bytes::CentroidBytes;
 use super::near::{Near, Neighbourhood};
 use super::order::Order;
 use super::search::Search;
 use crate::kernels::byte_scan::scan_bytes;
 use crate::kernels::distance::squared_distance;
+use crate::prototypes::byte_distances::CentroidBytes;
 
 /// Samples of one block: they and a panel of centroids stay in the first cache.
 const BLOCK: usize = 96;

@@ -1,9 +1,9 @@
 //! Search of a block of samples among all centroids.
 
-use super::bytes::CentroidBytes;
 use super::near::{MOST_NEAR, Near, Neighbourhood};
 use super::pass::Pass;
 use crate::kernels::byte_scan::{ByteRows, scan_bytes};
+use crate::prototypes::byte_distances::CentroidBytes;
 
 /// Reach of a close search, in distances to the nearest centroid, at least.
 const CLOSE_MARGIN: f32 = 1.05;

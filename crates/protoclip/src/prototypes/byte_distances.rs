@@ -1,5 +1,7 @@
 //! Features as bytes, with what is certain about the distances that their products stand for.
 //!
+//! Used by k-means and by the search for neighbours of a map, from any thread.
+//!
 //! Rows are taken relative to the mean feature, their dimensions sorted by variance, so that the first
 //! ones tell most, rotated in groups, so that none is much larger than its neighbours, and rounded. For a row x and a centroid c with their rounded copies x' and c',
 //! `x·c = x'·c' + (x − x')·c' + x·(c − c')`; the norms of what was rounded away bound the last two
@@ -38,7 +40,7 @@ const ASSEMBLY_ERROR: f64 = 1e-5;
 
 /// How rows of one data set are rounded.
 #[derive(Debug)]
-pub(super) struct ByteScale {
+pub(crate) struct ByteScale {
     dim: usize,
     /// Dimensions rotated together, a power of two.
     turn: usize,
@@ -55,7 +57,7 @@ pub(super) struct ByteScale {
 
 /// One row as bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct RowBound {
+pub(crate) struct RowBound {
     /// Squared norm; NaN when the row has no bytes that say enough, and all its bounds are 0.
     square: f32,
     /// What rounding the row may add to a score, in score units.
@@ -64,24 +66,24 @@ pub(super) struct RowBound {
 
 /// All samples as bytes.
 #[derive(Debug)]
-pub(super) struct SampleBytes {
-    pub(super) scale: ByteScale,
+pub(crate) struct SampleBytes {
+    pub(crate) scale: ByteScale,
     /// `[n, width]`.
     values: Vec<i8>,
     bounds: Vec<RowBound>,
 }
 
-/// Some centroids as bytes.
+/// Some rows to compare samples with, such as centroids, as bytes.
 #[derive(Debug)]
-pub(super) struct CentroidBytes {
-    pub(super) panels: BytePanels,
+pub(crate) struct CentroidBytes {
+    pub(crate) panels: BytePanels,
     /// Their numbers, in the order of the panels.
-    pub(super) ids: Vec<u32>,
+    pub(crate) ids: Vec<u32>,
 }
 
 impl SampleBytes {
     /// Rounds `features` `[n, dim]`.
-    pub(super) fn new(features: &[f32], dim: usize, origin: &[f32]) -> Self {
+    pub(crate) fn new(features: &[f32], dim: usize, origin: &[f32]) -> Self {
         let scale = ByteScale::new(features, dim, origin);
         let width = scale.width;
         let mut values = vec![0; features.len() / dim * width];
@@ -101,11 +103,13 @@ impl SampleBytes {
         }
     }
 
-    pub(super) fn width(&self) -> usize {
+    /// Bytes per row.
+    pub(crate) fn width(&self) -> usize {
         self.scale.width
     }
 
-    pub(super) fn rows(&self, start: usize, count: usize) -> ByteRows<'_> {
+    /// The bytes of `count` rows from `start` on.
+    pub(crate) fn rows(&self, start: usize, count: usize) -> ByteRows<'_> {
         ByteRows {
             width: self.width(),
             values: &self.values[start * self.width()..][..count * self.width()],
@@ -113,12 +117,12 @@ impl SampleBytes {
     }
 
     /// Whether the row has bytes that say something.
-    pub(super) fn is_rounded(&self, row: usize) -> bool {
+    pub(crate) fn is_rounded(&self, row: usize) -> bool {
         !self.bounds[row].square.is_nan()
     }
 
     /// A distance that a centroid of this score is certain not to be below.
-    pub(super) fn least_distance(&self, row: usize, score: i16) -> f32 {
+    pub(crate) fn least_distance(&self, row: usize, score: i16) -> f32 {
         let RowBound { square, lost } = self.bounds[row];
         if score == i16::MAX || square.is_nan() {
             return 0.0;
@@ -130,7 +134,7 @@ impl SampleBytes {
     }
 
     /// The highest score of centroids that are certain to be at least this far from the row.
-    pub(super) fn threshold(&self, row: usize, distance: f32) -> i16 {
+    pub(crate) fn threshold(&self, row: usize, distance: f32) -> i16 {
         let RowBound { square, lost } = self.bounds[row];
         let radius = self.scale.radius;
         let distance = f64::from(distance).powi(2);
@@ -203,7 +207,7 @@ impl ByteScale {
     }
 
     /// The centroids `ids` of `centroids` `[k, dim]`.
-    pub(super) fn centroids(&self, centroids: &[f32], ids: Vec<u32>) -> CentroidBytes {
+    pub(crate) fn centroids(&self, centroids: &[f32], ids: Vec<u32>) -> CentroidBytes {
         let mut panels = BytePanels::new(ids.len(), self.width);
         let mut turned = vec![0.0; self.width];
         let mut bytes = vec![0; self.width];
@@ -290,7 +294,7 @@ fn hadamard(values: &mut [f32]) {
 }
 
 /// ‖a − b‖ in f64.
-pub(super) fn distance(a: &[f32], b: &[f32]) -> f64 {
+pub(crate) fn distance(a: &[f32], b: &[f32]) -> f64 {
     let square = |(&a, &b): (&f32, &f32)| (f64::from(a) - f64::from(b)).powi(2);
     a.iter().zip(b).map(square).sum::<f64>().sqrt()
 }
