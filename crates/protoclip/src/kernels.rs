@@ -22,6 +22,7 @@ mod embedding;
 mod flex_tensor;
 mod fused;
 mod fused_backward;
+pub(crate) mod gram;
 mod memory;
 mod multiversion;
 mod pictures;

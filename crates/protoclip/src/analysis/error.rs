@@ -38,6 +38,22 @@ pub(crate) fn checked_rows(
     rows: &[f32],
     dim: usize,
 ) -> Result<usize, AnalysisError> {
+    let count = checked_shape(name, rows, dim)?;
+    match rows.iter().position(|v| !v.is_finite()) {
+        Some(at) => Err(AnalysisError::NotFinite {
+            name,
+            row: at / dim,
+        }),
+        None => Ok(count),
+    }
+}
+
+/// Checks that `rows` holds at least one row of `dim` numbers; the number of rows.
+pub(crate) fn checked_shape(
+    name: &'static str,
+    rows: &[f32],
+    dim: usize,
+) -> Result<usize, AnalysisError> {
     if rows.is_empty() {
         return Err(AnalysisError::Empty);
     }
@@ -48,13 +64,7 @@ pub(crate) fn checked_rows(
             dim,
         });
     }
-    match rows.iter().position(|v| !v.is_finite()) {
-        Some(at) => Err(AnalysisError::NotFinite {
-            name,
-            row: at / dim,
-        }),
-        None => Ok(rows.len() / dim),
-    }
+    Ok(rows.len() / dim)
 }
 
 /// Checks that two things have one entry per sample.

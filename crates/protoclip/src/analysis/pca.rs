@@ -6,10 +6,22 @@ use ndarray::{Array1, Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 
 use super::AnalysisError;
-use super::error::checked_rows;
+use super::error::{checked_rows, checked_shape};
+use crate::kernels::gram::{self, Gram};
+
+mod symmetric;
 
 /// Rows whose products are added up in f32 before they join the f64 sums.
 const BLOCK: usize = 1024;
+
+/// Rows that are mapped together: they stay in the second cache.
+const MAPPED: usize = 128;
+
+/// Rows from which products of rounded numbers are as exact as those of f32 numbers.
+const MANY_ROWS: usize = 16 * gram::BLOCK;
+
+/// Dimensions from which the faster eigenvectors gain anything.
+const MANY_DIMENSIONS: usize = 64;
 
 /// A fitted reduction from `dim` to `components` numbers per sample.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,28 +39,24 @@ impl Pca {
     /// Fits `count` components to `features` `[n, dim]`, row-major.
     ///
     /// Eigenvectors of the covariance matrix, which is summed block by block: memory beside the
-    /// features is O(dim²) per thread, time O(n·dim² + dim³).
+    /// features is O(dim²) per thread, time O(n·dim² + dim³). Of many rows the products are those of
+    /// numbers rounded to 16 bits, block by block ([`gram`](crate::kernels::gram)).
     ///
     /// # Errors
     /// When a value is not finite, a shape does not fit, or `count` is not in 1..=min(n, dim).
     pub fn fit(features: &[f32], dim: usize, count: usize) -> Result<Self, AnalysisError> {
-        let rows = checked_rows("feature", features, dim)?;
+        let rows = checked_shape("feature", features, dim)?;
         let most = rows.min(dim);
         if count == 0 || count > most {
             return Err(AnalysisError::Components { count, most });
         }
         let mean = mean_row(features, dim);
+        if mean.iter().any(|v| !v.is_finite()) {
+            checked_rows("feature", features, dim)?;
+        }
         let covariance = covariance(features, dim, &mean);
         let total: f64 = covariance.diag().sum();
-        let failed = |e: linfa_linalg::LinalgError| AnalysisError::Eigen(e.to_string());
-        let (values, vectors) = covariance
-            .eigh_into()
-            .map_err(failed)?
-            .sort_eig(Order::Largest);
-        let mut components = vectors
-            .t()
-            .slice(ndarray::s![..count, ..])
-            .mapv(|v| v as f32);
+        let (values, mut components) = eigenvectors(covariance, count)?;
         for mut row in components.axis_iter_mut(Axis(0)) {
             let peak = row
                 .iter()
@@ -67,7 +75,7 @@ impl Pca {
         Ok(Self {
             components,
             mean: mean.mapv(|v| v as f32),
-            explained_variance_ratio: values.iter().take(count).map(ratio).collect(),
+            explained_variance_ratio: values.iter().map(ratio).collect(),
         })
     }
 
@@ -77,15 +85,20 @@ impl Pca {
     /// When a value is not finite or the dimension is not the fitted one.
     pub fn transform(&self, features: &[f32]) -> Result<Vec<f32>, AnalysisError> {
         let dim = self.mean.len();
-        checked_rows("feature", features, dim)?;
-        let blocks = features.par_chunks(BLOCK * dim).map(|block| {
+        checked_shape("feature", features, dim)?;
+        let blocks = features.par_chunks(MAPPED * dim).map(|block| {
             let centred = centred(block, dim, &self.mean);
             centred
                 .dot(&self.components.t())
                 .into_iter()
                 .collect::<Vec<f32>>()
         });
-        Ok(blocks.collect::<Vec<_>>().concat())
+        let mapped = blocks.collect::<Vec<_>>().concat();
+        // What is not finite shows in all that it is multiplied into.
+        if mapped.iter().any(|v| !v.is_finite()) {
+            checked_rows("feature", features, dim)?;
+        }
+        Ok(mapped)
     }
 
     /// `[components, dim]`, row-major.
@@ -125,13 +138,31 @@ fn mean_row(features: &[f32], dim: usize) -> Array1<f64> {
 fn covariance(features: &[f32], dim: usize, mean: &Array1<f64>) -> Array2<f64> {
     let rows = features.len() / dim;
     let mean = mean.mapv(|v| v as f32);
+    let total = match rows >= MANY_ROWS {
+        true => products_of_many(features, dim, &mean),
+        false => products(features, dim, &mean),
+    };
+    total / (rows.max(2) - 1) as f64
+}
+
+fn products_of_many(features: &[f32], dim: usize, mean: &Array1<f32>) -> Array2<f64> {
+    let mut gram = Gram::new(dim);
+    let mean = mean.to_vec();
+    for block in features.chunks(gram::BLOCK * dim) {
+        gram.add(block, &mean);
+    }
+    let matrix = gram.into_matrix();
+    Array2::from_shape_fn((dim, dim), |(i, j)| matrix[i * dim + j])
+}
+
+fn products(features: &[f32], dim: usize, mean: &Array1<f32>) -> Array2<f64> {
     let mut total = Array2::<f64>::zeros((dim, dim));
     let wave = BLOCK * dim * rayon::current_num_threads();
     for wave in features.chunks(wave) {
         let products: Vec<Array2<f32>> = wave
             .par_chunks(BLOCK * dim)
             .map(|block| {
-                let centred = centred(block, dim, &mean);
+                let centred = centred(block, dim, mean);
                 centred.t().dot(&centred)
             })
             .collect();
@@ -139,7 +170,31 @@ fn covariance(features: &[f32], dim: usize, mean: &Array1<f64>) -> Array2<f64> {
             total.zip_mut_with(&product, |t, &p| *t += f64::from(p));
         }
     }
-    total / (rows.max(2) - 1) as f64
+    total
+}
+
+/// The `count` largest eigenvalues, falling, and their vectors `[count, dim]`.
+fn eigenvectors(
+    covariance: Array2<f64>,
+    count: usize,
+) -> Result<(Vec<f64>, Array2<f32>), AnalysisError> {
+    let dim = covariance.nrows();
+    if let (true, Some(matrix)) = (dim >= MANY_DIMENSIONS, covariance.as_slice())
+        && let Some(found) = symmetric::largest(matrix, dim, count)
+    {
+        let entry = |(place, d): (usize, usize)| found.vectors[place][d] as f32;
+        return Ok((found.values, Array2::from_shape_fn((count, dim), entry)));
+    }
+    let failed = |e: linfa_linalg::LinalgError| AnalysisError::Eigen(e.to_string());
+    let (values, vectors) = covariance
+        .eigh_into()
+        .map_err(failed)?
+        .sort_eig(Order::Largest);
+    let chosen = vectors
+        .t()
+        .slice(ndarray::s![..count, ..])
+        .mapv(|v| v as f32);
+    Ok((values.iter().take(count).copied().collect(), chosen))
 }
 
 fn centred(block: &[f32], dim: usize, mean: &Array1<f32>) -> Array2<f32> {
