@@ -45,8 +45,33 @@ pub(crate) struct ByteRows<'a> {
     pub(crate) values: &'a [i8],
 }
 
-/// Candidates, whose scores must stay in range at every segment's end, packed as `[panels][width / 2][LANES][2]`. Lanes after the last candidate have the
-/// lowest score there is, which is above no threshold.
+/// Which candidates are compared, and in which order: rising from the panel of `first` on, then those
+/// before it, whole panels until `count` are done.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tour {
+    pub(crate) first: usize,
+    pub(crate) count: usize,
+}
+
+impl Tour {
+    pub(crate) fn of_all_from(first: usize) -> Self {
+        Self {
+            first,
+            count: usize::MAX,
+        }
+    }
+
+    fn panels(self, all: usize) -> impl Iterator<Item = usize> {
+        let first = (self.first / LANES).min(all);
+        (first..all)
+            .chain(0..first)
+            .take(self.count.div_ceil(LANES))
+    }
+}
+
+/// Candidates, whose scores must stay in range at every segment's end, packed as
+/// `[panels][width / 2][LANES][2]`. Lanes after the last candidate have the lowest score there is, which
+/// is above no threshold.
 #[derive(Debug)]
 pub(crate) struct BytePanels {
     width: usize,
@@ -75,8 +100,13 @@ impl BytePanels {
         self.bias[panel][lane] = bias;
         let segments = self.width.div_ceil(SEGMENT);
         let rest = &mut self.rest[panel * segments..][..segments];
-        for (segment, rest) in rest.iter_mut().enumerate() {
-            rest[lane] = scaled_norm(&values[segment * SEGMENT..]);
+        let mut square = 0;
+        for (rest, values) in rest.iter_mut().zip(values.chunks(SEGMENT)).rev() {
+            square += values
+                .iter()
+                .map(|&v| i32::from(v) * i32::from(v))
+                .sum::<i32>();
+            rest[lane] = scaled_norm(square);
         }
         let panel = &mut self.values[panel * LANES * self.width..][..LANES * self.width];
         for (pairs, value) in panel
@@ -91,18 +121,17 @@ impl BytePanels {
 }
 
 /// Calls `visit(row, candidate, score, threshold)` for each score above `thresholds[row]` and stores
-/// what it returns as the row's next threshold. Candidates rise from the panel of `first` on, then
-/// come those before it.
+/// what it returns as the row's next threshold.
 pub(crate) fn scan_bytes(
     rows: ByteRows<'_>,
     panels: &BytePanels,
-    first: usize,
+    tour: Tour,
     thresholds: &mut [i16],
     visit: impl FnMut(usize, usize, i16, i16) -> i16,
 ) {
     assert_eq!(rows.width, panels.width, "rows and candidates differ");
     assert_eq!(rows.values.len(), rows.width * thresholds.len());
-    Path::detect().scan(rows, panels, first, thresholds, visit);
+    Path::detect().scan(rows, panels, tour, thresholds, visit);
 }
 
 /// A way to compute the scores that this CPU can execute.
@@ -127,7 +156,7 @@ impl Path {
         self,
         rows: ByteRows<'_>,
         panels: &BytePanels,
-        first: usize,
+        tour: Tour,
         thresholds: &mut [i16],
         visit: impl FnMut(usize, usize, i16, i16) -> i16,
     ) {
@@ -135,7 +164,7 @@ impl Path {
             Self::Portable => sweep(
                 rows,
                 panels,
-                first,
+                tour,
                 thresholds,
                 visit,
                 portable::tile,
@@ -143,7 +172,7 @@ impl Path {
             ),
             // SAFETY: `detect` found AVX2 on this CPU, and nothing else makes this variant.
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => unsafe { avx2::scan(rows, panels, first, thresholds, visit) },
+            Self::Avx2 => unsafe { avx2::scan(rows, panels, tour, thresholds, visit) },
         }
     }
 }
@@ -153,7 +182,7 @@ impl Path {
 fn sweep(
     rows: ByteRows<'_>,
     panels: &BytePanels,
-    first: usize,
+    tour: Tour,
     thresholds: &mut [i16],
     mut visit: impl FnMut(usize, usize, i16, i16) -> i16,
     tile: impl Fn(&Group<'_>, &Panel<'_>, u64, &mut [Scores; ROWS]) -> Option<u32>,
@@ -165,8 +194,7 @@ fn sweep(
     let mut scores = [[0; LANES]; ROWS];
     let (columns, _) = panels.values.as_chunks::<{ 2 * LANES }>();
     let mut checks = Checks::new();
-    let first = (first / LANES).min(panels.bias.len());
-    for p in (first..panels.bias.len()).chain(0..first) {
+    for p in tour.panels(panels.bias.len()) {
         let panel = Panel {
             columns: &columns[p * rows.width / 2..][..rows.width / 2],
             bias: &panels.bias[p],
@@ -202,9 +230,8 @@ fn sweep(
     }
 }
 
-/// A norm, rounded up, as a whole number.
-fn scaled_norm(values: &[i8]) -> i16 {
-    let square: i32 = values.iter().map(|&v| i32::from(v) * i32::from(v)).sum();
+/// The norm with this square, rounded up, as a whole number.
+fn scaled_norm(square: i32) -> i16 {
     let norm = (square as f32).sqrt();
     assert!(norm <= LARGEST_NORM, "bytes of norm {norm} overflow");
     (norm * NORM_SCALE).ceil() as i16

@@ -208,15 +208,31 @@ impl ByteScale {
 
     /// The centroids `ids` of `centroids` `[k, dim]`.
     pub(crate) fn centroids(&self, centroids: &[f32], ids: Vec<u32>) -> CentroidBytes {
-        let mut panels = BytePanels::new(ids.len(), self.width);
+        let mut bytes = CentroidBytes {
+            panels: BytePanels::new(ids.len(), self.width),
+            ids,
+        };
+        self.refresh(&mut bytes, centroids, |_| true);
+        bytes
+    }
+
+    /// Rounds those centroids again that `changed`.
+    pub(crate) fn refresh(
+        &self,
+        bytes: &mut CentroidBytes,
+        centroids: &[f32],
+        changed: impl Fn(u32) -> bool,
+    ) {
         let mut turned = vec![0.0; self.width];
-        let mut bytes = vec![0; self.width];
+        let mut values = vec![0; self.width];
+        let CentroidBytes { panels, ids } = bytes;
         for (place, &id) in ids.iter().enumerate() {
-            let row = &centroids[id as usize * self.dim..][..self.dim];
-            let bias = self.round_centroid(row, &mut turned, &mut bytes);
-            panels.set(place, &bytes, bias);
+            if changed(id) {
+                let row = &centroids[id as usize * self.dim..][..self.dim];
+                let bias = self.round_centroid(row, &mut turned, &mut values);
+                panels.set(place, &values, bias);
+            }
         }
-        CentroidBytes { panels, ids }
     }
 
     /// The bias of a centroid; the highest of all for one that must always be looked at.

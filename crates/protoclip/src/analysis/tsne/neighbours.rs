@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::TsneError;
 use super::TsnePhase;
 use super::progress::Watch;
-use crate::kernels::byte_scan::scan_bytes;
+use crate::kernels::byte_scan::{Tour, scan_bytes};
 use crate::kernels::distance::squared_distance;
 use crate::prototypes::byte_distances::{CentroidBytes, SampleBytes};
 
@@ -111,7 +111,7 @@ impl<'a> Search<'a> {
         scan_bytes(
             rows,
             &self.all.panels,
-            start,
+            Tour::of_all_from(start),
             &mut thresholds,
             |row, other, _, threshold| {
                 let nearest = &mut nearest[row];

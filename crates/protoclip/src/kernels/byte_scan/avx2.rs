@@ -8,7 +8,7 @@ use std::arch::x86_64::{
 };
 
 use super::packed::{Group, Panel};
-use super::{BytePanels, ByteRows, LANES, ROWS, SEGMENT, Scores, sweep};
+use super::{BytePanels, ByteRows, LANES, ROWS, SEGMENT, Scores, Tour, sweep};
 
 /// Scores per register.
 const WIDTH: usize = 16;
@@ -18,14 +18,14 @@ const REGISTERS: usize = LANES / WIDTH;
 pub(super) fn scan(
     rows: ByteRows<'_>,
     panels: &BytePanels,
-    first: usize,
+    tour: Tour,
     thresholds: &mut [i16],
     visit: impl FnMut(usize, usize, i16, i16) -> i16,
 ) {
     sweep(
         rows,
         panels,
-        first,
+        tour,
         thresholds,
         visit,
         |group, panel, checked, scores| tile(group, panel, checked, scores),

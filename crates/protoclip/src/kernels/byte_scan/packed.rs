@@ -29,6 +29,13 @@ pub(super) struct Segment {
     pub(super) rest: [i16; ROWS],
 }
 
+impl Segment {
+    const EMPTY: Self = Self {
+        correction: [0; ROWS],
+        rest: [0; ROWS],
+    };
+}
+
 /// Rows whose scores with one panel are computed together.
 pub(super) struct Group<'a> {
     pub(super) pairs: &'a [[i16; ROWS]],
@@ -90,30 +97,26 @@ impl Checks {
 
 impl Queries {
     pub(super) fn pack(rows: ByteRows<'_>) -> Self {
-        let mut pairs = Vec::new();
-        let mut segments = Vec::new();
-        for group in rows.values.chunks(ROWS * rows.width) {
-            let row = |r: usize| group.chunks_exact(rows.width).nth(r).unwrap_or(&[]);
-            let start = pairs.len();
-            pairs.resize(start + rows.width / 2, [0; ROWS]);
-            for r in 0..ROWS {
-                for (slot, pair) in pairs[start..].iter_mut().zip(row(r).chunks_exact(2)) {
-                    slot[r] = i16::from_le_bytes([pair[0] as u8, pair[1] as u8]);
-                }
+        let groups = (rows.values.len() / rows.width).div_ceil(ROWS);
+        let per_row = rows.width.div_ceil(SEGMENT);
+        let mut pairs = vec![[0; ROWS]; groups * rows.width / 2];
+        let mut segments = vec![Segment::EMPTY; groups * per_row];
+        for (number, row) in rows.values.chunks_exact(rows.width).enumerate() {
+            let (group, r) = (number / ROWS, number % ROWS);
+            let pairs = &mut pairs[group * rows.width / 2..][..rows.width / 2];
+            for (slot, pair) in pairs.iter_mut().zip(row.as_chunks::<2>().0) {
+                slot[r] = i16::from_le_bytes(pair.map(|v| v as u8));
             }
-            for start in (0..rows.width).step_by(SEGMENT) {
-                let rest = |r: usize| row(r).get(start..).unwrap_or(&[]);
-                segments.push(Segment {
-                    correction: std::array::from_fn(|r| {
-                        let sum = rest(r)
-                            .iter()
-                            .take(SEGMENT)
-                            .map(|&v| i32::from(v))
-                            .sum::<i32>();
-                        (-sum * i32::from(ZERO)) as i16
-                    }),
-                    rest: std::array::from_fn(|r| scaled_norm(rest(r))),
-                });
+            let mut square = 0;
+            let segments = &mut segments[group * per_row..][..per_row];
+            for (segment, values) in segments.iter_mut().zip(row.chunks(SEGMENT)).rev() {
+                let sum: i32 = values.iter().map(|&v| i32::from(v)).sum();
+                square += values
+                    .iter()
+                    .map(|&v| i32::from(v) * i32::from(v))
+                    .sum::<i32>();
+                segment.correction[r] = (-sum * i32::from(ZERO)) as i16;
+                segment.rest[r] = scaled_norm(square);
             }
         }
         Self { pairs, segments }

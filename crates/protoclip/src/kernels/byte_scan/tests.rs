@@ -36,7 +36,7 @@ proptest! {
         for path in [Path::Portable, Path::detect()] {
             let mut got = vec![Vec::new(); rows];
             let byte_rows = ByteRows { width, values: queries };
-            path.scan(byte_rows, &panels, first, &mut vec![threshold; rows], |row, candidate, score, _| {
+            path.scan(byte_rows, &panels, Tour::of_all_from(first), &mut vec![threshold; rows], |row, candidate, score, _| {
                 got[row].push((candidate, score));
                 threshold
             });
@@ -62,7 +62,7 @@ proptest! {
         for path in [Path::Portable, Path::detect()] {
             let mut visited = vec![i16::MIN];
             let rows = ByteRows { width: 8, values: &query };
-            path.scan(rows, &panels, 0, &mut [i16::MIN], |_, _, score, _| {
+            path.scan(rows, &panels, Tour::of_all_from(0), &mut [i16::MIN], |_, _, score, _| {
                 visited.push(score);
                 score
             });

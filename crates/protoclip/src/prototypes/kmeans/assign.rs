@@ -9,7 +9,7 @@ use super::near::Neighbourhood;
 use super::order::Order;
 use super::pass::Pass;
 use super::{KMeansError, KMeansProgress, movement};
-use crate::prototypes::byte_distances::SampleBytes;
+use crate::prototypes::byte_distances::{CentroidBytes, SampleBytes};
 
 /// Reach of the neighbourhood that is remembered, in distances to the nearest centroid: after the
 /// first update everything is compared again, later centroids move little.
@@ -90,8 +90,8 @@ impl<'a> Samples<'a> {
 pub(super) struct Assignment<'a> {
     samples: &'a Samples<'a>,
     rows: Vec<Neighbourhood>,
-    /// Of the first centroids; nothing before.
-    order: Option<Order>,
+    /// Order and bytes of the centroids; nothing before the first.
+    table: Option<(Order, CentroidBytes)>,
 }
 
 impl<'a> Assignment<'a> {
@@ -99,7 +99,7 @@ impl<'a> Assignment<'a> {
         Self {
             samples,
             rows: vec![Neighbourhood::unknown(); samples.count()],
-            order: None,
+            table: None,
         }
     }
 
@@ -121,11 +121,14 @@ impl<'a> Assignment<'a> {
     ) -> Result<(), KMeansError> {
         self.rows.fill(Neighbourhood::unknown());
         let order = Order::new(centroids, self.samples.dim);
-        let likely = order.likely_places(self.samples, centroids);
-        let open = likely.into_iter().zip(0..).collect();
-        let pass = Pass::new(self.samples, centroids, &order);
-        pass.look_at_all(&mut self.rows, open, FIRST_MARGIN, meter)?;
-        self.order = Some(order);
+        let scale = &self.samples.bytes.scale;
+        let all = scale.centroids(centroids, order.ids.clone());
+        let likely = order.likely_places(self.samples);
+        let pass = Pass::new(self.samples, centroids, &order, &all);
+        pass.scout(&mut self.rows, &likely, meter)?;
+        let every: Vec<u32> = (0..self.rows.len() as u32).collect();
+        pass.look_at_all(&mut self.rows, &every, FIRST_MARGIN, meter)?;
+        self.table = Some((order, all));
         Ok(())
     }
 
@@ -137,17 +140,17 @@ impl<'a> Assignment<'a> {
         moved: &[f32],
         meter: &mut Meter<'_>,
     ) -> Result<(), KMeansError> {
-        let Some(order) = &self.order else {
+        let Some((order, all)) = &mut self.table else {
             return self.assign(centroids, meter);
         };
-        let pass = Pass::new(self.samples, centroids, order);
+        let scale = &self.samples.bytes.scale;
+        scale.refresh(all, centroids, |id| moved[id as usize] > 0.0);
+        let pass = Pass::new(self.samples, centroids, order, all);
         pass.measure_own(&mut self.rows, moved);
         let open = match movement::allowance(moved, &self.rows) {
             Some(allowance) => pass.look_at_moved(&mut self.rows, moved, allowance, meter)?,
             None => (0..self.rows.len() as u32).collect(),
         };
-        let place = |&sample: &u32| order.place(self.rows[sample as usize].nearest);
-        let open = open.iter().map(|sample| (place(sample), *sample)).collect();
-        pass.look_at_all(&mut self.rows, open, MARGIN, meter)
+        pass.look_at_all(&mut self.rows, &open, MARGIN, meter)
     }
 }

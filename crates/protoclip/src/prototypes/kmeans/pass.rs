@@ -7,7 +7,7 @@ use super::assign::{Meter, Samples};
 use super::near::{Near, Neighbourhood};
 use super::order::Order;
 use super::search::Search;
-use crate::kernels::byte_scan::scan_bytes;
+use crate::kernels::byte_scan::{Tour, scan_bytes};
 use crate::kernels::distance::squared_distance;
 use crate::prototypes::byte_distances::CentroidBytes;
 
@@ -17,23 +17,34 @@ const BLOCK: usize = 96;
 /// Byte products between two calls of the progress callback: a few hundredths of a second.
 const WAVE_WORK: usize = 2_000_000_000;
 
+/// Centroids that are compared with a sample before all are.
+const SCOUTED: usize = 256;
+
 /// One assignment: samples and centroids `[k, dim]`.
 pub(super) struct Pass<'a> {
     pub(super) samples: &'a Samples<'a>,
     centroids: &'a [f32],
     order: &'a Order,
+    /// Their bytes, in that order.
+    all: &'a CentroidBytes,
     /// By how much rounding may move a computed distance against another.
     pub(super) tolerance: f32,
 }
 
 impl<'a> Pass<'a> {
-    pub(super) fn new(samples: &'a Samples<'a>, centroids: &'a [f32], order: &'a Order) -> Self {
+    pub(super) fn new(
+        samples: &'a Samples<'a>,
+        centroids: &'a [f32],
+        order: &'a Order,
+        all: &'a CentroidBytes,
+    ) -> Self {
         // Eight partial sums: dim / 8 + 8 additions, and three roundings of each square.
         let roundings = (samples.dim / 8 + 16) as f32;
         Self {
             samples,
             centroids,
             order,
+            all,
             tolerance: 1.0 + 2.0 * roundings * f32::EPSILON,
         }
     }
@@ -110,7 +121,7 @@ impl<'a> Pass<'a> {
         scan_bytes(
             byte_rows,
             &far.panels,
-            0,
+            Tour::of_all_from(0),
             &mut thresholds,
             |row, place, score, threshold| {
                 let least = bytes.least_distance(start + row, score);
@@ -135,38 +146,88 @@ impl<'a> Pass<'a> {
         open
     }
 
-    /// Compares rows with all centroids and remembers those within `margin` times the distance of the
-    /// nearest. `open` holds each row's number after the place where its nearest may stand.
+    /// Finds a centroid for every row that is likely not far from the nearest, at or after the `places`
+    /// where it may stand.
+    pub(super) fn scout(
+        &self,
+        rows: &mut [Neighbourhood],
+        places: &[u32],
+        meter: &mut Meter<'_>,
+    ) -> Result<(), KMeansError> {
+        let mut sorted: Vec<u32> = (0..rows.len() as u32).collect();
+        sorted.sort_unstable_by_key(|&row| (places[row as usize], row));
+        for wave in sorted.chunks(self.wave_rows(SCOUTED)) {
+            let blocks = wave.par_chunks(BLOCK).map(|block| {
+                let samples: Vec<usize> = block.iter().map(|&row| row as usize).collect();
+                let tour = Tour {
+                    first: places[samples[samples.len() / 2]] as usize,
+                    count: SCOUTED,
+                };
+                Search::new(self, self.all, tour, 1.0).scout(&samples)
+            });
+            let found: Vec<Vec<(u32, f32)>> = blocks.collect();
+            for (&row, best) in wave.iter().zip(found.into_iter().flatten()) {
+                rows[row as usize].set_best(best);
+            }
+            meter.advance(0)?;
+        }
+        Ok(())
+    }
+
+    /// Compares the rows `open` with all centroids and remembers those within `margin` times the
+    /// distance of the nearest.
     pub(super) fn look_at_all(
         &self,
         rows: &mut [Neighbourhood],
-        mut open: Vec<(u32, u32)>,
+        open: &[u32],
         margin: f32,
         meter: &mut Meter<'_>,
     ) -> Result<(), KMeansError> {
         if open.is_empty() {
             return Ok(());
         }
-        open.sort_unstable();
-        let all = self
-            .samples
-            .bytes
-            .scale
-            .centroids(self.centroids, self.order.ids.clone());
+        let open = self.alike_side_by_side(rows, open);
         for wave in open.chunks(self.wave_rows(self.count())) {
             let blocks = wave.par_chunks(BLOCK).map(|block| {
-                let (first, _) = block[block.len() / 2];
-                let samples: Vec<usize> = block.iter().map(|&(_, row)| row as usize).collect();
-                let own = samples.iter().map(|&sample| rows[sample].clone()).collect();
-                Search::new(self, &all, first as usize, margin).run(&samples, own)
+                let samples: Vec<usize> = block.iter().map(|&row| row as usize).collect();
+                let own: Vec<Neighbourhood> = samples.iter().map(|&i| rows[i].clone()).collect();
+                let tour = Tour::of_all_from(self.place(&own[own.len() / 2]) as usize);
+                Search::new(self, self.all, tour, margin).run(&samples, own)
             });
             let found: Vec<Vec<Neighbourhood>> = blocks.collect();
-            for (&(_, sample), row) in wave.iter().zip(found.into_iter().flatten()) {
-                rows[sample as usize] = row;
+            for (&row, new) in wave.iter().zip(found.into_iter().flatten()) {
+                rows[row as usize] = new;
             }
             meter.advance(wave.len())?;
         }
         Ok(())
+    }
+
+    /// Rows that are about as far from their centroid, these by the place of that centroid: what one of
+    /// them may give up, its neighbours in the block mostly may, too.
+    fn alike_side_by_side(&self, rows: &[Neighbourhood], open: &[u32]) -> Vec<u32> {
+        let square = |row: u32| rows[row as usize].square;
+        let mut squares: Vec<f32> = open.iter().map(|&row| square(row)).collect();
+        squares.sort_unstable_by(f32::total_cmp);
+        let limits = [2, 4, 8, 16].map(|share| squares[squares.len() - 1 - squares.len() / share]);
+        let mut keyed: Vec<(usize, u32, u32)> = open
+            .iter()
+            .map(|&row| {
+                let far = limits.iter().filter(|&&limit| square(row) > limit).count();
+                (far, self.place(&rows[row as usize]), row)
+            })
+            .collect();
+        keyed.sort_unstable();
+        keyed.into_iter().map(|(_, _, row)| row).collect()
+    }
+
+    /// Where a row's centroid stands.
+    fn place(&self, row: &Neighbourhood) -> u32 {
+        let (nearest, _) = row.best();
+        match (nearest as usize) < self.count() {
+            true => self.order.place(nearest),
+            false => 0,
+        }
     }
 
     /// Lets a centroid compete for being the nearest of a sample; its squared distance.
@@ -182,7 +243,10 @@ impl<'a> Pass<'a> {
     pub(super) fn settle(&self, sample: usize, row: &mut Neighbourhood) {
         let mut best = row.best();
         let nearer = |a: &&Near, b: &&Near| a.least.total_cmp(&b.least);
-        if let Some(likely) = row.near().iter().min_by(nearer) {
+        if let Some(likely) = row.near().iter().min_by(nearer)
+            && likely.id != best.0
+            && likely.least <= best.1.sqrt() * self.tolerance
+        {
             self.compete(sample, likely.id, &mut best);
         }
         for near in row.near_mut() {

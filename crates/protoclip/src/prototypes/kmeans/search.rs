@@ -2,7 +2,7 @@
 
 use super::near::{MOST_NEAR, Near, Neighbourhood};
 use super::pass::Pass;
-use crate::kernels::byte_scan::{ByteRows, scan_bytes};
+use crate::kernels::byte_scan::{ByteRows, Tour, scan_bytes};
 use crate::prototypes::byte_distances::CentroidBytes;
 
 /// Reach of a close search, in distances to the nearest centroid, at least.
@@ -12,24 +12,34 @@ const CLOSE_MARGIN: f32 = 1.05;
 pub(super) struct Search<'a> {
     pass: &'a Pass<'a>,
     all: &'a CentroidBytes,
-    /// Where the nearest may stand.
-    first: usize,
+    tour: Tour,
     margin: f32,
 }
 
 impl<'a> Search<'a> {
-    pub(super) fn new(
-        pass: &'a Pass<'a>,
-        all: &'a CentroidBytes,
-        first: usize,
-        margin: f32,
-    ) -> Self {
+    pub(super) fn new(pass: &'a Pass<'a>, all: &'a CentroidBytes, tour: Tour, margin: f32) -> Self {
         Self {
             pass,
             all,
-            first,
+            tour,
             margin,
         }
+    }
+
+    /// The nearest centroids on the tour of the samples `block`, of which some are not looked at.
+    pub(super) fn scout(&self, block: &[usize]) -> Vec<(u32, f32)> {
+        let unknown = Neighbourhood::unknown();
+        let mut best = vec![unknown.best(); block.len()];
+        let bytes = &self.pass.samples.bytes;
+        let rounded = |i: &usize| bytes.is_rounded(block[*i]);
+        let chosen: Vec<usize> = (0..block.len()).filter(rounded).collect();
+        let mut thresholds = vec![i16::MIN; chosen.len()];
+        self.scan(block, &chosen, &mut thresholds, |at, id, score, _| {
+            self.pass
+                .compete(block[chosen[at]], id, &mut best[chosen[at]]);
+            score
+        });
+        best
     }
 
     /// The neighbourhoods of the samples `block`; `rows` tells the centroids they had, if any.
@@ -154,7 +164,7 @@ impl<'a> Search<'a> {
         scan_bytes(
             rows,
             panels,
-            self.first,
+            self.tour,
             thresholds,
             |at, place, score, threshold| visit(at, ids[place], score, threshold),
         );
