@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use bench::{
     AugmentationName, BenchEpisode, BenchImages, BenchInput, BenchKMeans, BenchPca, BenchSettings,
-    BenchTrainStep, BenchTsne, BenchWork, KernelsName,
+    BenchTrainStep, BenchTsne, BenchWork, KernelsName, PrecisionName,
 };
 pub use evaluate::{EvaluateSettings, SourceKind};
 

@@ -1,6 +1,7 @@
 //! `doctor`: what this machine offers.
 
 use protoclip::device::DeviceChoice;
+use protoclip::kernels::has_bf16_products;
 
 use super::UsageError;
 use crate::settings::{DoctorSettings, data_dir_or_default};
@@ -21,6 +22,11 @@ pub(super) fn doctor(settings: DoctorSettings) -> anyhow::Result<()> {
         println!("  device {:<8} {found}", choice.to_string());
     }
     println!("  instructions    {}", instructions().join(" "));
+    let bf16 = match has_bf16_products() {
+        true => "faster than f32: try precision = \"bf16\"",
+        false => "no faster than f32 on this CPU",
+    };
+    println!("  bf16 products   {bf16}");
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     println!("  threads         {threads}");
     let root = data_dir_or_default(settings.data_dir)

@@ -112,12 +112,23 @@ pub struct BenchTrainStep {
     /// Training threads [default: as many as the machine has]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
+    /// How dense and convolutional layers multiply
+    #[arg(long, value_enum, default_value_t = PrecisionName::F32)]
+    pub precision: PrecisionName,
     /// The program's own operations, or Burn's
     #[arg(long, value_enum, default_value_t = KernelsName::Fused)]
     pub kernels: KernelsName,
     /// Seed of the initial weights
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+}
+
+/// The precisions of a run, as a command line names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PrecisionName {
+    F32,
+    Bf16,
 }
 
 /// Which implementation of the operations a step takes.

@@ -70,18 +70,26 @@ fn an_episode_is_trained_once_and_leaves_nothing_behind() {
 fn our_kernels_and_burns_take_the_same_steps() {
     let folder = tempfile::tempdir().expect("temporary folder");
     for model in ["vit-nano-32", "rn-tiny-64"] {
-        let loss = |kernels| {
+        let loss = |kernels, precision| {
             let sizes = ["--batch", "6", "--steps", "1", "--threads", "1"];
-            let chosen = ["train-step", "--model", model, "--kernels", kernels];
+            let kernels_chosen = ["--kernels", kernels, "--precision", precision];
+            let chosen = [&["train-step", "--model", model], &kernels_chosen[..]].concat();
             let (code, line, messages) = bench(folder.path(), &[&chosen[..], &sizes].concat());
             assert_eq!(code, Some(0), "{messages}");
             assert_eq!(line["kernels"], kernels);
+            assert_eq!(line["precision"], precision);
             assert!(line["tokens_per_caption"].as_f64() > Some(3.0), "{line}");
             assert!(line["samples_per_second"].as_f64() > Some(0.0), "{line}");
             line["loss"].as_f64().expect("a loss")
         };
-        let (ours, burns) = (loss("fused"), loss("plain"));
+        let (ours, burns) = (loss("fused", "f32"), loss("plain", "f32"));
         assert!((ours - burns).abs() < 1e-3, "{model}: {ours} {burns}");
+        let rounded = loss("fused", "bf16");
+        let distance = (rounded - ours).abs();
+        assert!(
+            distance > 0.0 && distance < 0.05,
+            "{model}: {rounded} {ours}"
+        );
     }
     let (code, _, messages) = bench(folder.path(), &["train-step", "--model", "vit-giant"]);
     assert_eq!(code, Some(2));

@@ -44,6 +44,8 @@ pub struct RunConfig {
     pub batch_size: usize,
     /// Whether to follow the reference implementation's oddities or their corrections.
     pub fidelity: Fidelity,
+    /// How the products of dense and convolutional layers are computed.
+    pub precision: Precision,
     /// Image augmentation of the training pass.
     pub augmentation: Augmentation,
     pub data: DataConfig,
@@ -208,6 +210,17 @@ pub enum EvaluatedPairs {
 pub enum Fidelity {
     Corrected,
     Reference,
+}
+
+/// How the products of dense and convolutional layers are computed on the CPU. Weights, optimizer and
+/// everything else stay f32 in either case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    #[default]
+    F32,
+    /// Operands rounded to bfloat16, sums in f32: faster where the CPU has AVX-512 BF16.
+    Bf16,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

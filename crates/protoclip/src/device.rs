@@ -91,6 +91,11 @@ impl ComputeDevice {
             name: "cpu".into(),
         }
     }
+
+    /// Whether this is the CPU backend.
+    pub fn is_cpu(&self) -> bool {
+        self.device == Device::flex()
+    }
 }
 
 #[cfg(feature = "cuda")]

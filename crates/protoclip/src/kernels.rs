@@ -11,6 +11,7 @@ mod adamw;
 mod attention;
 mod average_pool;
 mod batch_norm;
+mod bf16_product;
 mod buffer;
 pub(crate) mod byte_scan;
 mod clock;
@@ -30,6 +31,7 @@ mod pictures_backward;
 pub(crate) mod pixels;
 mod plain;
 mod pooling_attention;
+mod precision;
 mod product;
 mod row_gradient;
 mod row_norm;
@@ -42,8 +44,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use burn::tensor::{Device, Tensor};
 
 pub use adamw::FusedAdamW;
+pub use bf16_product::has_bf16_products;
 pub use clock::process_cpu_seconds;
 pub use memory::{release_freed_memory, retain_freed_memory};
+pub use precision::with_precision;
 pub use row_gradient::{gradient_square_sum, scale_gradient};
 pub use segments::Segments;
 

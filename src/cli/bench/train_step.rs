@@ -1,14 +1,15 @@
 //! `bench train-step`.
 
 use anyhow::Context;
-use protoclip::kernels::use_only_plain;
+use protoclip::config::Precision;
+use protoclip::kernels::{has_bf16_products, use_only_plain};
 use protoclip::train::StepBench;
 use rayon::ThreadPoolBuilder;
 use serde_json::Value;
 
 use super::{Clocks, Spent};
 use crate::cli::UsageError;
-use crate::settings::{BenchTrainStep, KernelsName};
+use crate::settings::{BenchTrainStep, KernelsName, PrecisionName};
 
 /// Steps before those that count: buffers grow to their size and caches fill.
 const WARM_UP: u16 = 3;
@@ -25,8 +26,13 @@ pub(super) fn bench_train_step(settings: &BenchTrainStep) -> anyhow::Result<Valu
 
 fn measure(settings: &BenchTrainStep, threads: usize) -> anyhow::Result<Value> {
     let batch = usize::from(settings.batch);
-    let mut bench = StepBench::open(&settings.model, batch, settings.seed)
-        .map_err(|error| UsageError(error.to_string()))?;
+    let mut bench = StepBench::open(
+        &settings.model,
+        batch,
+        precision(settings.precision),
+        settings.seed,
+    )
+    .map_err(|error| UsageError(error.to_string()))?;
     for _ in 0..WARM_UP {
         bench.step()?;
     }
@@ -44,6 +50,8 @@ fn measure(settings: &BenchTrainStep, threads: usize) -> anyhow::Result<Value> {
         "batch": batch,
         "steps": settings.steps,
         "threads": threads,
+        "precision": settings.precision,
+        "bf16_products": has_bf16_products(),
         "kernels": settings.kernels,
         "tokens_per_caption": bench.tokens_per_caption(),
         "cpu_seconds": cpu.map(|cpu| median(&sorted(cpu))),
@@ -53,6 +61,13 @@ fn measure(settings: &BenchTrainStep, threads: usize) -> anyhow::Result<Value> {
         "samples_per_second": batch as f64 / median(&wall),
         "loss": loss,
     }))
+}
+
+fn precision(name: PrecisionName) -> Precision {
+    match name {
+        PrecisionName::F32 => Precision::F32,
+        PrecisionName::Bf16 => Precision::Bf16,
+    }
 }
 
 fn sorted(mut values: Vec<f64>) -> Vec<f64> {

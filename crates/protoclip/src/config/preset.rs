@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Augmentation, CheckpointConfig, DataConfig, DataSource, EvaluatedPairs, EvaluationConfig,
-    Fidelity, LossConfig, OptimizerConfig, PrototypeConfig, RunConfig, ScheduleConfig, TargetKind,
-    TeacherConfig, TeacherKind,
+    Fidelity, LossConfig, OptimizerConfig, Precision, PrototypeConfig, RunConfig, ScheduleConfig,
+    TargetKind, TeacherConfig, TeacherKind,
 };
 
 /// A named starting point, from plain CLIP to the full method.
@@ -96,6 +96,7 @@ impl Default for RunConfig {
             episode_size: None,
             batch_size: 128,
             fidelity: Fidelity::Corrected,
+            precision: Precision::F32,
             augmentation: Augmentation::ProtoclipLight,
             data: DataConfig::default(),
             prototypes: PrototypeConfig::default(),

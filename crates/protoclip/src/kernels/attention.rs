@@ -13,6 +13,7 @@ use super::elementary::dot;
 use super::multiversion::multiversion;
 use super::product::{Matrix, Target, Threads, multiply};
 use super::row_softmax::softmax_row;
+use crate::config::Precision;
 
 /// Sizes of one call. Packed values are `[rows, 3·heads·head_width]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,6 +109,7 @@ impl AttentionShape {
                 key.transpose(),
                 Target::rows(p, tokens),
                 Threads::One,
+                Precision::F32,
             );
             let p = initialised(p);
             softmax_of_seen(p, tokens, self.causal, self.scale());
@@ -115,7 +117,13 @@ impl AttentionShape {
                 values: &mut output[head * self.head_width..],
                 row_stride: self.width(),
             };
-            multiply(Matrix::new(p, tokens), value, target, Threads::One);
+            multiply(
+                Matrix::new(p, tokens),
+                value,
+                target,
+                Threads::One,
+                Precision::F32,
+            );
         }
     }
 
@@ -174,11 +182,17 @@ impl AttentionShape {
                     values: &mut by_packed[self.offset(head, part)..],
                     row_stride: self.stride(),
                 };
-                multiply(left, right, target, Threads::One);
+                multiply(left, right, target, Threads::One, Precision::F32);
             };
             write(Matrix::new(p, tokens).transpose(), by_output, 2);
             let target = Target::rows(overwrite(scores), tokens);
-            multiply(by_output, value.transpose(), target, Threads::One);
+            multiply(
+                by_output,
+                value.transpose(),
+                target,
+                Threads::One,
+                Precision::F32,
+            );
             softmax_backward(scores, p, tokens, self.scale());
             let scores = Matrix::new(scores, tokens);
             write(scores, key, 0);

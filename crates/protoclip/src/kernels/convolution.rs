@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 use super::buffer::{overwrite, written};
 use super::product::{Matrix, Target, Threads, multiply, multiply_add};
+use crate::config::Precision;
 
 /// Output positions per product: enough that packing the weights again does not count.
 const POSITIONS: usize = 256;
@@ -29,6 +30,7 @@ pub(super) struct ConvolutionShape {
     /// Odd.
     pub(super) kernel: usize,
     pub(super) stride: usize,
+    pub(super) precision: Precision,
 }
 
 impl ConvolutionShape {
@@ -70,7 +72,7 @@ impl ConvolutionShape {
     pub(super) fn forward(&self, x: &[f32], weight: &[f32]) -> Vec<f32> {
         if self.is_pointwise() {
             let weight = Matrix::new(weight, self.input).transpose();
-            return Matrix::new(x, self.input).times(weight, Threads::Pool);
+            return Matrix::new(x, self.input).times(weight, Threads::Pool, self.precision);
         }
         self.convolve(x, &self.weight_matrix(weight))
     }
@@ -89,7 +91,7 @@ impl ConvolutionShape {
                         self.for_each_block(x, patches, |positions, patches| {
                             let y = &mut y[positions.start * self.output..];
                             let target = Target::rows(y, self.output);
-                            multiply(patches, weights, target, Threads::One);
+                            multiply(patches, weights, target, Threads::One, self.precision);
                         });
                     });
             })
@@ -100,7 +102,7 @@ impl ConvolutionShape {
     pub(super) fn backward_input(&self, gradient: &[f32], weight: &[f32]) -> Vec<f32> {
         if self.is_pointwise() {
             let weight = Matrix::new(weight, self.input);
-            return Matrix::new(gradient, self.output).times(weight, Threads::Pool);
+            return Matrix::new(gradient, self.output).times(weight, Threads::Pool, self.precision);
         }
         match self.stride {
             1 => self
@@ -114,7 +116,7 @@ impl ConvolutionShape {
     pub(super) fn backward_weight(&self, x: &[f32], gradient: &[f32]) -> Vec<f32> {
         if self.is_pointwise() {
             let gradient = Matrix::new(gradient, self.output).transpose();
-            return gradient.times(Matrix::new(x, self.input), Threads::Pool);
+            return gradient.times(Matrix::new(x, self.input), Threads::Pool, self.precision);
         }
         let pieces = self.count.div_ceil(self.pictures_per_piece());
         let pictures = self.pictures_per_piece() * pieces.div_ceil(PARTIAL_SUMS);
@@ -126,7 +128,13 @@ impl ConvolutionShape {
                 self.for_each_block(x, patches, |positions, patches| {
                     let rows = positions.start * self.output..positions.end * self.output;
                     let gradient = Matrix::new(&gradient[rows], self.output);
-                    multiply_add(patches.transpose(), gradient, &mut sums, self.output);
+                    multiply_add(
+                        patches.transpose(),
+                        gradient,
+                        &mut sums,
+                        self.output,
+                        self.precision,
+                    );
                 });
                 sums
             })
@@ -229,7 +237,7 @@ impl ConvolutionShape {
                 |patches, (by_x, gradient)| {
                     let target = Target::rows(overwrite(patches), self.patch());
                     let gradient = Matrix::new(gradient, self.output);
-                    multiply(gradient, weights, target, Threads::One);
+                    multiply(gradient, weights, target, Threads::One, self.precision);
                     for (place, patch) in patches.chunks_exact(self.patch()).enumerate() {
                         self.add_patch(by_x, place, patch);
                     }
@@ -369,6 +377,7 @@ mod tests {
                 output,
                 kernel,
                 stride,
+                precision: Precision::F32,
             };
             let [out_height, out_width] = shape.output_size();
             let x = series(5, count * height * width * input);

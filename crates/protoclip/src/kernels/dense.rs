@@ -8,14 +8,15 @@ use rayon::prelude::*;
 
 use super::multiversion::multiversion;
 use super::product::{Matrix, Threads};
+use crate::config::Precision;
 
 /// Elements per parallel piece.
 const PIECE: usize = 1 << 14;
 
 /// `x [rows, input] · weight [input, output] + bias [output]`; `input` is not 0.
-pub(super) fn forward(x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
+pub(super) fn forward(x: &[f32], weight: &[f32], bias: &[f32], precision: Precision) -> Vec<f32> {
     let weight = Matrix::new(weight, bias.len());
-    let mut y = Matrix::new(x, weight.rows).times(weight, Threads::Pool);
+    let mut y = Matrix::new(x, weight.rows).times(weight, Threads::Pool, precision);
     y.par_chunks_mut(piece(bias.len())).for_each(|rows| {
         add_to_rows(rows, bias);
     });
@@ -23,16 +24,26 @@ pub(super) fn forward(x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
 }
 
 /// The gradient by `x`, given that by the output, `[rows, output]`.
-pub(super) fn backward_input(gradient: &[f32], weight: &[f32], output: usize) -> Vec<f32> {
+pub(super) fn backward_input(
+    gradient: &[f32],
+    weight: &[f32],
+    output: usize,
+    precision: Precision,
+) -> Vec<f32> {
     let weight = Matrix::new(weight, output);
-    Matrix::new(gradient, output).times(weight.transpose(), Threads::Pool)
+    Matrix::new(gradient, output).times(weight.transpose(), Threads::Pool, precision)
 }
 
 /// The gradient by the weight, `[input, output]`.
-pub(super) fn backward_weight(x: &[f32], gradient: &[f32], output: usize) -> Vec<f32> {
+pub(super) fn backward_weight(
+    x: &[f32],
+    gradient: &[f32],
+    output: usize,
+    precision: Precision,
+) -> Vec<f32> {
     let gradient = Matrix::new(gradient, output);
     let x = Matrix::new(x, x.len() / gradient.rows);
-    x.transpose().times(gradient, Threads::Pool)
+    x.transpose().times(gradient, Threads::Pool, precision)
 }
 
 /// The gradient by the bias: sums of the columns, in an order that the shape alone decides.
@@ -93,9 +104,9 @@ mod tests {
             let (x, weight) = (series(5, rows * input), series(3, input * output));
             let (bias, gradient) = (series(11, output), series(13, rows * output));
             // Small integers: every order of additions gives the same number.
-            let y = forward(&x, &weight, &bias);
-            let by_x = backward_input(&gradient, &weight, output);
-            let by_weight = backward_weight(&x, &gradient, output);
+            let y = forward(&x, &weight, &bias, Precision::F32);
+            let by_x = backward_input(&gradient, &weight, output, Precision::F32);
+            let by_weight = backward_weight(&x, &gradient, output, Precision::F32);
             let by_bias = backward_bias(&gradient, output);
             for r in 0..rows {
                 for o in 0..output {

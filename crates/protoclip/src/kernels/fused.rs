@@ -14,7 +14,8 @@ use super::attention::AttentionShape;
 use super::embedding::Lookup;
 use super::flex_tensor::{contiguous, last_dim, shaped, shaped_like, values};
 use super::pooling_attention::PoolingShape;
-use super::{Segments, dense, row_norm, row_softmax};
+use super::{Segments, dense, precision, row_norm, row_softmax};
+use crate::config::Precision;
 
 /// `x·Φ(x)` or `x·σ(1.702x)`.
 pub(super) fn gelu<const D: usize>(x: Tensor<D>, kind: Gelu) -> Tensor<D> {
@@ -55,7 +56,12 @@ pub(super) fn linear<const D: usize>(
         weight.into_dispatch(),
         bias.into_dispatch(),
     );
-    Tensor::from_dispatch(<Dispatch as FusedOps>::fused_linear(x, weight, bias))
+    Tensor::from_dispatch(<Dispatch as FusedOps>::fused_linear(
+        x,
+        weight,
+        bias,
+        precision::current(),
+    ))
 }
 
 /// `[rows, 3·width]` → `[rows, width]`.
@@ -118,6 +124,7 @@ pub(super) trait FusedOps: Backend {
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
+        precision: Precision,
     ) -> FloatTensor<Self>;
     fn fused_attention(packed: FloatTensor<Self>, shape: AttentionShape) -> FloatTensor<Self>;
     fn fused_pooling(
@@ -150,9 +157,14 @@ impl FusedOps for Flex {
         shaped_like(&x, norm.output)
     }
 
-    fn fused_linear(x: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
+    fn fused_linear(
+        x: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        precision: Precision,
+    ) -> FlexTensor {
         let (x, weight, bias) = (contiguous(x), contiguous(weight), contiguous(bias));
-        let y = dense::forward(values(&x), values(&weight), values(&bias));
+        let y = dense::forward(values(&x), values(&weight), values(&bias), precision);
         let mut shape = x.layout().shape().clone();
         let last = shape.num_dims() - 1;
         shape[last] = last_dim(&weight);

@@ -19,6 +19,7 @@ use super::flex_tensor::{contiguous, last_dim, shaped, shaped_like, values};
 use super::fused::{FusedOps, attended};
 use super::pooling_attention::PoolingShape;
 use super::{dense, row_gradient, row_norm, row_softmax};
+use crate::config::Precision;
 
 impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
     fn fused_gelu(x: FloatTensor<Self>, kind: Gelu) -> FloatTensor<Self> {
@@ -68,13 +69,14 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
+        precision: Precision,
     ) -> FloatTensor<Self> {
         let nodes = [x.node(), weight.node(), bias.node()];
         let x = contiguous(x.into_primitive());
         let weight = contiguous(weight.into_primitive());
-        let y = Flex::fused_linear(x.clone(), weight.clone(), bias.into_primitive());
+        let y = Flex::fused_linear(x.clone(), weight.clone(), bias.into_primitive(), precision);
         match LinearStep.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(step) => step.finish((x, weight), y),
+            OpsKind::Tracked(step) => step.finish((x, weight, precision), y),
             OpsKind::UnTracked(step) => step.finish(y),
         }
     }
@@ -277,8 +279,8 @@ impl Backward<Flex, 1> for EmbeddingStep {
 struct LinearStep;
 
 impl Backward<Flex, 3> for LinearStep {
-    /// Input and weight.
-    type State = (FlexTensor, FlexTensor);
+    /// Input, weight, precision.
+    type State = (FlexTensor, FlexTensor, Precision);
 
     fn backward(
         self,
@@ -286,16 +288,16 @@ impl Backward<Flex, 3> for LinearStep {
         gradients: &mut Gradients,
         _checkpointer: &mut Checkpointer,
     ) {
-        let (x, weight) = ops.state;
+        let (x, weight, precision) = ops.state;
         let [by_x, by_weight, by_bias] = ops.parents;
         let gradient = contiguous(gradients.consume::<Flex>(&ops.node));
         let (gradient, output) = (values(&gradient), last_dim(&weight));
         if let Some(parent) = by_x {
-            let result = dense::backward_input(gradient, values(&weight), output);
+            let result = dense::backward_input(gradient, values(&weight), output, precision);
             gradients.register::<Flex>(parent.id, shaped_like(&x, result));
         }
         if let Some(parent) = by_weight {
-            let result = dense::backward_weight(values(&x), gradient, output);
+            let result = dense::backward_weight(values(&x), gradient, output, precision);
             gradients.register::<Flex>(parent.id, shaped_like(&weight, result));
         }
         if let Some(parent) = by_bias {

@@ -10,6 +10,7 @@ use super::average_pool::PoolShape;
 use super::batch_norm::{Affine, BatchStatistics};
 use super::convolution::ConvolutionShape;
 use super::flex_tensor::{contiguous, last_dim, shaped, shaped_like, values};
+use super::precision;
 
 /// `[count, height, width, input]` → `[count, height/stride, width/stride, output]`.
 pub(super) fn convolution(x: Tensor<4>, weight: Tensor<4>, stride: usize) -> Tensor<4> {
@@ -23,6 +24,7 @@ pub(super) fn convolution(x: Tensor<4>, weight: Tensor<4>, stride: usize) -> Ten
         output,
         kernel,
         stride,
+        precision: precision::current(),
     };
     let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
     Tensor::from_dispatch(<Dispatch as PictureOps>::convolve(x, weight, shape))

@@ -1,10 +1,13 @@
 //! Matrix products straight into their place, with the very crate that burn-flex multiplies with.
 
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use gemm::Parallelism;
 
-use super::buffer::written;
+use super::bf16_product;
+use super::buffer::{overwrite, written};
+use crate::config::Precision;
 
 /// Multiplications from which a product is spread over threads.
 const PARALLEL: usize = 1 << 20;
@@ -69,6 +72,51 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    /// A block of it.
+    ///
+    /// # Panics
+    /// When it reaches beyond the matrix.
+    pub(super) fn part(self, rows: Range<usize>, columns: Range<usize>) -> Self {
+        assert!(rows.end <= self.rows && columns.end <= self.columns);
+        let start = rows.start * self.row_stride + columns.start * self.column_stride;
+        Self {
+            values: &self.values[start..],
+            rows: rows.len(),
+            columns: columns.len(),
+            ..self
+        }
+    }
+
+    /// Whether the numbers of a row lie side by side; else those of a column do.
+    pub(super) fn rows_in_order(self) -> bool {
+        self.column_stride == 1
+    }
+
+    /// One row of a matrix whose [rows are in order](Self::rows_in_order).
+    #[inline(always)]
+    pub(super) fn line(self, row: usize) -> &'a [f32] {
+        debug_assert!(self.rows_in_order());
+        &self.values[row * self.row_stride..][..self.columns]
+    }
+
+    /// The slice from its first to its last element; the matrix is not empty.
+    pub(super) fn span(self) -> &'a [f32] {
+        let last = (self.rows - 1) * self.row_stride + (self.columns - 1) * self.column_stride;
+        &self.values[..=last]
+    }
+
+    /// The same matrix of other values, laid out as its [`span`](Self::span).
+    pub(super) fn with<'b>(self, values: &'b [f32]) -> Matrix<'b> {
+        assert_eq!(values.len(), self.span().len(), "values of a matrix");
+        Matrix {
+            values,
+            rows: self.rows,
+            columns: self.columns,
+            row_stride: self.row_stride,
+            column_stride: self.column_stride,
+        }
+    }
+
     pub(super) fn transpose(self) -> Self {
         Self {
             rows: self.columns,
@@ -80,21 +128,38 @@ impl<'a> Matrix<'a> {
     }
 
     /// `self · right`, row-major.
-    pub(super) fn times(self, right: Matrix<'_>, threads: Threads) -> Vec<f32> {
+    pub(super) fn times(
+        self,
+        right: Matrix<'_>,
+        threads: Threads,
+        precision: Precision,
+    ) -> Vec<f32> {
         let columns = right.columns;
         #[allow(unsafe_code, reason = "multiply writes all of its target")]
         // SAFETY: `multiply` writes `rows` rows of `columns` numbers, without gaps between them.
         unsafe {
             written(self.rows * columns, |values| {
-                multiply(self, right, Target::rows(values, columns), threads);
+                multiply(
+                    self,
+                    right,
+                    Target::rows(values, columns),
+                    threads,
+                    precision,
+                );
             })
         }
     }
 }
 
 /// Writes `left · right` to `target`; what lies between its rows stays as it is.
-pub(super) fn multiply(left: Matrix<'_>, right: Matrix<'_>, target: Target<'_>, threads: Threads) {
-    product(left, right, target, false, threads);
+pub(super) fn multiply(
+    left: Matrix<'_>,
+    right: Matrix<'_>,
+    target: Target<'_>,
+    threads: Threads,
+    precision: Precision,
+) {
+    product(left, right, target, false, threads, precision);
 }
 
 /// Adds `left · right` to `target`, which holds numbers already.
@@ -103,16 +168,23 @@ pub(super) fn multiply_add(
     right: Matrix<'_>,
     target: &mut [f32],
     row_stride: usize,
+    precision: Precision,
 ) {
     let target = Target {
-        values: super::buffer::overwrite(target),
+        values: overwrite(target),
         row_stride,
     };
-    product(left, right, target, true, Threads::One);
+    product(left, right, target, true, Threads::One, precision);
 }
 
-#[allow(unsafe_code, reason = "gemm takes pointers")]
-fn product(left: Matrix<'_>, right: Matrix<'_>, target: Target<'_>, add: bool, threads: Threads) {
+fn product(
+    left: Matrix<'_>,
+    right: Matrix<'_>,
+    target: Target<'_>,
+    add: bool,
+    threads: Threads,
+    precision: Precision,
+) {
     let (m, n, k) = (left.rows, right.columns, left.columns);
     assert_eq!(k, right.rows, "inner sizes of a product");
     if m == 0 || n == 0 {
@@ -129,6 +201,24 @@ fn product(left: Matrix<'_>, right: Matrix<'_>, target: Target<'_>, add: bool, t
         }
         return;
     }
+    match precision {
+        Precision::F32 => multiply_f32(left, right, target, add, threads),
+        Precision::Bf16 => bf16_product::multiply(left, right, target, add, threads),
+    }
+}
+
+/// The product in f32 of sizes that are not 0 and fit; with `add` the target holds numbers.
+#[allow(unsafe_code, reason = "gemm takes pointers")]
+pub(super) fn multiply_f32(
+    left: Matrix<'_>,
+    right: Matrix<'_>,
+    target: Target<'_>,
+    add: bool,
+    threads: Threads,
+) {
+    let (m, n, k) = (left.rows, right.columns, left.columns);
+    let needed = (m - 1) * target.row_stride + n;
+    assert!(needed <= target.values.len() && k == right.rows);
     let parallelism = match threads {
         Threads::Pool if m * n * k >= PARALLEL => Parallelism::Rayon(0),
         _ => Parallelism::None,

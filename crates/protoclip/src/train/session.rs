@@ -16,7 +16,7 @@ use super::{
     CheckpointInfo, Command, Control, ControlValues, LearningRateSchedule, LogLevel, Observer,
     Phase, Position, StopReason, Tag, ThroughputMeter, TrainError, TrainEvent, TrainJob,
 };
-use crate::config::{ConfigErrors, ValidRunConfig};
+use crate::config::{ConfigErrors, Precision, ValidRunConfig};
 use crate::data::{Batcher, BatcherConfig, EpisodeSampler, PairSource};
 use crate::device::DeviceChoice;
 use crate::eval::Encoder;
@@ -113,6 +113,10 @@ impl<'a> Session<'a> {
         let facts = data.facts();
         config.check_data(facts)?;
         let chosen = DeviceChoice::parse(&config.device)?.open()?;
+        if config.precision == Precision::Bf16 && !chosen.is_cpu() {
+            let message = format!("bf16 is for the CPU, not for {}; choose f32", chosen.name);
+            return Err(ConfigErrors::one("precision", message).into());
+        }
         let device = chosen.device.clone();
         let model_config = model_config(&config.model, resume.as_ref())?;
         let plan = Plan::of(&config, config.samples_per_episode(facts));

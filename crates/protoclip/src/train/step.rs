@@ -9,6 +9,7 @@ use super::tensors::{image_tensor, label_tensor, matrix_tensor, token_tensor};
 use super::{ControlValues, LearningRates, RunOptimizer, Tag, TrainError, tag};
 use crate::config::{Fidelity, TargetKind, ValidRunConfig};
 use crate::data::Batch;
+use crate::kernels::with_precision;
 use crate::loss::clip::clip_loss;
 use crate::loss::proto::{ProtoLoss, ProtoTarget, ProtoTermInput, proto_loss};
 use crate::model::{Clip, l2_normalize};
@@ -153,7 +154,9 @@ pub(super) fn take_step(
     plan: &StepPlan<'_>,
 ) -> Result<(Clip, Vec<(Tag, f64)>), TrainError> {
     let mut figures = Figures::default();
-    let total = total_loss(&model, batch, plan, &mut figures);
+    let total = with_precision(plan.config.precision, || {
+        total_loss(&model, batch, plan, &mut figures)
+    });
     let mut points = figures.read()?;
     let value = points
         .iter()

@@ -6,7 +6,7 @@ use burn::tensor::Device;
 
 use super::step::{StepPlan, take_step};
 use super::{ControlValues, LearningRates, RunOptimizer, TrainError, tag};
-use crate::config::{Augmentation, RunConfig, ValidRunConfig};
+use crate::config::{Augmentation, Precision, RunConfig, ValidRunConfig};
 use crate::data::{Batch, BatchMode, Batcher, BatcherConfig, BuiltinSource, PairSource, SampleId};
 use crate::model::{Clip, ClipConfig};
 use crate::tokenizer::Tokenizer;
@@ -30,10 +30,16 @@ impl StepBench {
     ///
     /// # Errors
     /// When there is no such model, or the batch is empty or larger than the data set.
-    pub fn open(model: &str, batch_size: usize, seed: u64) -> Result<Self, TrainError> {
+    pub fn open(
+        model: &str,
+        batch_size: usize,
+        precision: Precision,
+        seed: u64,
+    ) -> Result<Self, TrainError> {
         let config = RunConfig {
             model: model.into(),
             batch_size,
+            precision,
             seed,
             ..RunConfig::default()
         };
