@@ -237,7 +237,7 @@ fn update_loop<const FMA: bool>(
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{Distribution, TensorData};
+    use burn::tensor::TensorData;
 
     use super::*;
 
@@ -249,8 +249,9 @@ mod tests {
     };
 
     fn random(seed: u64, device: &Device) -> Tensor<2> {
-        device.seed(seed);
-        Tensor::random([19, 23], Distribution::Normal(0.0, 1.0), device)
+        crate::kernels::fused::tests::random([19, 23], seed)
+            .inner()
+            .to_device(device)
     }
 
     fn largest(x: Tensor<2>) -> f32 {
