@@ -28,7 +28,7 @@ const LIBRARY_MAY_IMPORT: [(&str, &[&str]); 12] = [
     ("npy", &[]),
     ("tensor_file", &[]),
     ("tokenizer", &["config"]),
-    ("kernels", &[]),
+    ("kernels", &["config"]),
     ("model", &["config", "kernels"]),
     ("loss", &["kernels"]),
     ("data", &["config", "kernels", "tokenizer"]),

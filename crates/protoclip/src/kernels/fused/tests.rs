@@ -1,3 +1,5 @@
+//! Each fused operation beside Burn's own, forward and backward.
+
 use burn::tensor::{Device, TensorData};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

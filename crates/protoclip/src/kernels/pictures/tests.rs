@@ -1,3 +1,5 @@
+//! Each picture operation beside Burn's own, forward and backward.
+
 use burn::tensor::Tensor;
 
 use super::*;
