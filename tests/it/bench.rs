@@ -1,5 +1,6 @@
 //! `bench`: one JSON line, and nothing left behind.
 
+use protoclip::npy::NpyMatrix;
 use serde_json::Value;
 
 use crate::support::program::command;
@@ -94,4 +95,53 @@ fn our_kernels_and_burns_take_the_same_steps() {
     let (code, _, messages) = bench(folder.path(), &["train-step", "--model", "vit-giant"]);
     assert_eq!(code, Some(2));
     assert!(messages.contains("vit-giant"), "{messages}");
+}
+
+#[test]
+fn features_are_clustered_mapped_and_reduced() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let number = |i: usize| (i.wrapping_mul(2_654_435_761) >> 7 & 1023) as f32 / 1023.0;
+    let features = NpyMatrix {
+        rows: 90,
+        dim: 5,
+        values: (0..90 * 5)
+            .map(|i| number(i) + (i / 5 % 3) as f32)
+            .collect(),
+    };
+    let (path, out) = (folder.path().join("f.npy"), folder.path().join("map.npy"));
+    features.write(&path).expect("writes");
+    let path = path.to_str().expect("a UTF-8 path");
+    let map = [
+        "--perplexity",
+        "7",
+        "--iterations",
+        "40",
+        "--out",
+        out.to_str().expect("UTF-8"),
+    ];
+    for (work, options, quality) in [
+        ("kmeans", &["--k", "3", "--iterations", "5"][..], "inertia"),
+        ("tsne", &map[..], "kl"),
+        ("pca", &["--dim", "2"][..], "explained_variance"),
+    ] {
+        let arguments = [&[work, "--features", path, "--threads", "1"], options].concat();
+        let (code, line, messages) = bench(folder.path(), &arguments);
+        assert_eq!(code, Some(0), "{messages}");
+        assert_eq!(line["work"], work);
+        assert_eq!(
+            (&line["samples"], &line["dim"], &line["threads"]),
+            (&90.into(), &5.into(), &1.into())
+        );
+        assert!(
+            line["wall_seconds"].as_f64().is_some_and(|s| s > 0.0),
+            "{line}"
+        );
+        assert!(line[quality].as_f64().is_some_and(|v| v > 0.0), "{line}");
+    }
+    let map = NpyMatrix::read(&out).expect("a map");
+    assert_eq!((map.rows, map.dim), (90, 2));
+    let wide = ["tsne", "--features", path, "--perplexity", "30"];
+    let (code, _, messages) = bench(folder.path(), &wide);
+    assert_eq!(code, Some(2));
+    assert!(messages.contains("29.6"), "{messages}");
 }

@@ -2,8 +2,9 @@
 //!
 //! The nearest centroid is the one with the smallest [`squared_distance`], the lowest index at a
 //! tie. Which distances are computed for that is decided by bounds: a sieve of byte products
-//! ([`byte_distances`](crate::prototypes::byte_distances)) finds the few centroids that can be nearest, and what it finds is
-//! remembered ([`Neighbourhood`]), so that later only centroids that moved far are compared again.
+//! ([`byte_distances`](crate::prototypes::byte_distances)) finds the few centroids that can be nearest,
+//! and what it finds is remembered ([`Neighbourhood`]), so that later only centroids that moved far are
+//! compared again.
 
 use super::near::Neighbourhood;
 use super::order::Order;
@@ -14,7 +15,7 @@ use crate::prototypes::byte_distances::{CentroidBytes, SampleBytes};
 /// Reach of the neighbourhood that is remembered, in distances to the nearest centroid: after the
 /// first update everything is compared again, later centroids move little.
 const FIRST_MARGIN: f32 = 1.02;
-const MARGIN: f32 = 1.3;
+const MARGIN: f32 = 1.15;
 
 /// The features that are clustered, `[count, dim]`.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ const BLOCK: usize = 96;
 const WAVE_WORK: usize = 2_000_000_000;
 
 /// Centroids that are compared with a sample before all are.
-const SCOUTED: usize = 256;
+const SCOUTED: usize = 512;
 
 /// One assignment: samples and centroids `[k, dim]`.
 pub(super) struct Pass<'a> {
