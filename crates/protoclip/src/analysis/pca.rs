@@ -40,7 +40,7 @@ impl Pca {
     ///
     /// Eigenvectors of the covariance matrix, which is summed block by block: memory beside the
     /// features is O(dim²) per thread, time O(n·dim² + dim³). Of many rows the products are those of
-    /// numbers rounded to 16 bits, block by block ([`gram`](crate::kernels::gram)).
+    /// numbers rounded to 16 bits, block by block (`kernels::gram`).
     ///
     /// # Errors
     /// When a value is not finite, a shape does not fit, or `count` is not in 1..=min(n, dim).

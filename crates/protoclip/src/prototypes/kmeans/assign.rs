@@ -1,6 +1,6 @@
 //! Assignment of every sample to its nearest centroid, block by block on the current rayon pool.
 //!
-//! The nearest centroid is the one with the smallest [`squared_distance`], the lowest index at a
+//! The nearest centroid is the one with the smallest `squared_distance`, the lowest index at a
 //! tie. Which distances are computed for that is decided by bounds: a sieve of byte products
 //! ([`byte_distances`](crate::prototypes::byte_distances)) finds the few centroids that can be nearest,
 //! and what it finds is remembered ([`Neighbourhood`]), so that later only centroids that moved far are
