@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::elementary::fma;
 use super::flex_tensor::{last_dim, usable, whole};
 use super::multiversion::multiversion;
-use super::row_gradient::{self, is_row_gradient};
+use super::row_gradient;
 
 /// Elements per parallel piece.
 const PIECE: usize = 1 << 15;
@@ -85,15 +85,13 @@ impl Optimizer for FusedAdamW {
             |state| state.momentum,
         );
         let time = momentum.time + 1;
-        let by_rows = is_row_gradient(&grad, &tensor.dims());
-        let (parameter, gradient) = (tensor.into_dispatch(), grad.into_dispatch());
-        let first = momentum.moment_1.into_dispatch();
-        let second = momentum.moment_2.into_dispatch();
-        let factors = self.factors(lr, time);
-        let (parameter, first, second) = match by_rows {
-            false => Dispatch::adamw_update(parameter, gradient, first, second, factors),
-            true => Dispatch::adamw_update_rows(parameter, gradient, first, second, factors),
-        };
+        let (parameter, first, second) = <Dispatch as InPlaceUpdate>::adamw_update(
+            tensor.into_dispatch(),
+            grad.into_dispatch(),
+            momentum.moment_1.into_dispatch(),
+            momentum.moment_2.into_dispatch(),
+            self.factors(lr, time),
+        );
         let [first, second] = [first, second].map(Tensor::from_dispatch);
         let momentum = AdaptiveMomentumState::new(time, first, second);
         (
@@ -110,17 +108,9 @@ impl Optimizer for FusedAdamW {
 /// Updates that overwrite their inputs; on burn-flex only, outside autodiff.
 #[backend_extension(Flex)]
 pub(super) trait InPlaceUpdate: Backend {
-    /// Returns parameter, first and second moment.
+    /// Returns parameter, first and second moment. A gradient of another shape than the parameter's
+    /// names rows; the others have a gradient of zero.
     fn adamw_update(
-        parameter: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-        first: FloatTensor<Self>,
-        second: FloatTensor<Self>,
-        factors: Factors,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
-
-    /// The same for a gradient that names rows; the others have a gradient of zero.
-    fn adamw_update_rows(
         parameter: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
         first: FloatTensor<Self>,
@@ -139,23 +129,13 @@ impl InPlaceUpdate for Flex {
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
         let [mut parameter, mut first, mut second] = [parameter, first, second].map(whole);
         let gradient = whole(gradient);
-        let values = [&mut parameter, &mut first, &mut second].map(FlexTensor::storage_mut::<f32>);
-        update(values, gradient.storage::<f32>(), factors);
-        (parameter, first, second)
-    }
-
-    fn adamw_update_rows(
-        parameter: FlexTensor,
-        gradient: FlexTensor,
-        first: FlexTensor,
-        second: FlexTensor,
-        factors: Factors,
-    ) -> (FlexTensor, FlexTensor, FlexTensor) {
-        let [mut parameter, mut first, mut second] = [parameter, first, second].map(whole);
-        let gradient = whole(gradient);
+        let names_rows = gradient.layout().shape() != parameter.layout().shape();
         let width = last_dim(&parameter);
         let values = [&mut parameter, &mut first, &mut second].map(FlexTensor::storage_mut::<f32>);
-        update_rows(values, gradient.storage::<f32>(), width, factors);
+        match names_rows {
+            true => update_rows(values, gradient.storage::<f32>(), width, factors),
+            false => update(values, gradient.storage::<f32>(), factors),
+        }
         (parameter, first, second)
     }
 }

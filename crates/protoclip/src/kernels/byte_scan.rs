@@ -15,6 +15,8 @@ mod portable;
 #[cfg(test)]
 mod tests;
 
+use super::multiversion::IntegerUnit;
+
 use packed::{Checks, Group, Panel, Queries, limits};
 
 /// Candidates of one panel.
@@ -131,26 +133,10 @@ pub(crate) fn scan_bytes(
 ) {
     assert_eq!(rows.width, panels.width, "rows and candidates differ");
     assert_eq!(rows.values.len(), rows.width * thresholds.len());
-    Path::detect().scan(rows, panels, tour, thresholds, visit);
+    IntegerUnit::detect().scan(rows, panels, tour, thresholds, visit);
 }
 
-/// A way to compute the scores that this CPU can execute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Path {
-    Portable,
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-}
-
-impl Path {
-    fn detect() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") {
-            return Self::Avx2;
-        }
-        Self::Portable
-    }
-
+impl IntegerUnit {
     #[allow(unsafe_code, reason = "calls a function compiled for AVX2")]
     fn scan(
         self,

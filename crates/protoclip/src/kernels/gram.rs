@@ -14,6 +14,8 @@ mod tests;
 
 use rayon::prelude::*;
 
+use super::multiversion::IntegerUnit;
+
 /// Rows that are rounded together.
 pub(crate) const BLOCK: usize = 512;
 
@@ -66,7 +68,7 @@ impl Gram {
             .into_par_iter()
             .map(|number| Panel::new(rows, mean, number * COLUMNS))
             .collect();
-        let path = Path::detect();
+        let path = IntegerUnit::detect();
         self.sums
             .par_iter_mut()
             .zip(&panels)
@@ -161,23 +163,7 @@ fn steps(rows: &[[f32; COLUMNS]]) -> [f64; COLUMNS] {
     })
 }
 
-/// A way to multiply that this CPU can execute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Path {
-    Portable,
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-}
-
-impl Path {
-    fn detect() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") {
-            return Self::Avx2;
-        }
-        Self::Portable
-    }
-
+impl IntegerUnit {
     /// The products of all pairs of columns of two panels.
     #[allow(unsafe_code, reason = "calls a function compiled for AVX2")]
     fn tile(self, left: &[Pairs], right: &[Pairs]) -> Tile {

@@ -43,6 +43,25 @@ impl VectorUnit {
     }
 }
 
+/// What loops on integers are written for by hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum IntegerUnit {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+}
+
+impl IntegerUnit {
+    /// The best of this machine.
+    pub(super) fn detect() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") {
+            return Self::Avx2;
+        }
+        Self::Portable
+    }
+}
+
 /// `multiversion! { fn name(x: T) = body; }` defines `name`, which calls `body::<FMA>` compiled for
 /// the machine's [`VectorUnit`]. `body` must be `#[inline(always)]`.
 macro_rules! multiversion {

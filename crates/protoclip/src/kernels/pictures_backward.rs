@@ -5,7 +5,7 @@ use std::sync::Arc;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
+use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind, unary};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, AutodiffBackend, Flex};
 use burn::tensor::Shape;
@@ -16,6 +16,8 @@ use super::batch_norm::{BatchStatistics, Normalised, backward_relu};
 use super::convolution::ConvolutionShape;
 use super::flex_tensor::{contiguous, shaped, shaped_like, values, whole};
 use super::pictures::{NormKind, PictureOps, normalised, output_pictures, statistics_tensor};
+
+type Tracked<C> = FloatTensor<Autodiff<Flex, C>>;
 
 impl<C: CheckpointStrategy> PictureOps for Autodiff<Flex, C> {
     fn convolve(
@@ -44,17 +46,7 @@ impl<C: CheckpointStrategy> PictureOps for Autodiff<Flex, C> {
         kind: NormKind,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let nodes = [x.node(), weight.node(), bias.node()];
-        let x = contiguous(x.into_primitive());
-        let weight = contiguous(weight.into_primitive());
-        let (y, statistics) = normalised(&x, &weight, bias.into_primitive(), None, kind);
-        let constant = Self::from_inner(statistics_tensor(&statistics));
-        let kept = BatchNormState::new(x, weight, &y, statistics, kind);
-        let step = BatchNormStep.prepare::<C>(nodes).compute_bound().stateful();
-        let y = match step {
-            OpsKind::Tracked(step) => step.finish(kept, y),
-            OpsKind::UnTracked(step) => step.finish(y),
-        };
-        (y, constant)
+        track_batch_norm::<C, _>(nodes, [x, weight, bias], None, kind)
     }
 
     fn normalise_and_add(
@@ -65,18 +57,7 @@ impl<C: CheckpointStrategy> PictureOps for Autodiff<Flex, C> {
         kind: NormKind,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let nodes = [x.node(), weight.node(), bias.node(), residual.node()];
-        let x = contiguous(x.into_primitive());
-        let weight = contiguous(weight.into_primitive());
-        let residual = Some(residual.into_primitive());
-        let (y, statistics) = normalised(&x, &weight, bias.into_primitive(), residual, kind);
-        let constant = Self::from_inner(statistics_tensor(&statistics));
-        let kept = BatchNormState::new(x, weight, &y, statistics, kind);
-        let step = BatchNormStep.prepare::<C>(nodes).compute_bound().stateful();
-        let y = match step {
-            OpsKind::Tracked(step) => step.finish(kept, y),
-            OpsKind::UnTracked(step) => step.finish(y),
-        };
-        (y, constant)
+        track_batch_norm::<C, _>(nodes, [x, weight, bias], Some(residual), kind)
     }
 
     fn pool(x: FloatTensor<Self>, shape: PoolShape) -> FloatTensor<Self> {
@@ -87,6 +68,27 @@ impl<C: CheckpointStrategy> PictureOps for Autodiff<Flex, C> {
             OpsKind::UnTracked(step) => step.finish(y),
         }
     }
+}
+
+/// BatchNorm of the tensors behind `nodes`: input, weight, bias, and the residual when there is one.
+fn track_batch_norm<C: CheckpointStrategy, const N: usize>(
+    nodes: [NodeGuard; N],
+    tensors: [Tracked<C>; 3],
+    residual: Option<Tracked<C>>,
+    kind: NormKind,
+) -> (Tracked<C>, Tracked<C>) {
+    let [x, weight, bias] = tensors.map(|tensor| tensor.into_primitive());
+    let (x, weight) = (contiguous(x), contiguous(weight));
+    let residual = residual.map(|residual| residual.into_primitive());
+    let (y, statistics) = normalised(&x, &weight, bias, residual, kind);
+    let constant = Autodiff::<Flex, C>::from_inner(statistics_tensor(&statistics));
+    let kept = BatchNormState::new(x, weight, &y, statistics, kind);
+    let step = BatchNormStep.prepare::<C>(nodes).compute_bound().stateful();
+    let y = match step {
+        OpsKind::Tracked(step) => step.finish(kept, y),
+        OpsKind::UnTracked(step) => step.finish(y),
+    };
+    (y, constant)
 }
 
 #[derive(Debug)]

@@ -20,7 +20,7 @@ pub(super) fn pack(used: &[u32], by_used: &[f32], width: usize) -> Vec<f32> {
 }
 
 /// Whether `gradient` names rows of a parameter of this shape instead of covering it.
-pub(super) fn is_row_gradient<const D: usize>(gradient: &Tensor<D>, shape: &[usize]) -> bool {
+fn is_row_gradient<const D: usize>(gradient: &Tensor<D>, shape: &[usize]) -> bool {
     shape.len() == 2 && gradient.dims() != *shape
 }
 

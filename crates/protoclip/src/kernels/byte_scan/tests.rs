@@ -33,7 +33,7 @@ proptest! {
                 }
             }
         }
-        for path in [Path::Portable, Path::detect()] {
+        for path in [IntegerUnit::Portable, IntegerUnit::detect()] {
             let mut got = vec![Vec::new(); rows];
             let byte_rows = ByteRows { width, values: queries };
             path.scan(byte_rows, &panels, Tour::of_all_from(first), &mut vec![threshold; rows], |row, candidate, score, _| {
@@ -59,7 +59,7 @@ proptest! {
         for (candidate, values) in bytes.chunks_exact(8).enumerate() {
             panels.set(candidate, values, 0);
         }
-        for path in [Path::Portable, Path::detect()] {
+        for path in [IntegerUnit::Portable, IntegerUnit::detect()] {
             let mut visited = vec![i16::MIN];
             let rows = ByteRows { width: 8, values: &query };
             path.scan(rows, &panels, Tour::of_all_from(0), &mut [i16::MIN], |_, _, score, _| {

@@ -14,7 +14,7 @@ proptest! {
             .map(|row| std::array::from_fn(|lane| packed(row[2 * lane], row[2 * lane + 1])))
             .collect();
         let (left, right) = pairs.split_at(pairs.len() / 2);
-        prop_assert_eq!(Path::Portable.tile(left, right), Path::detect().tile(left, right));
+        prop_assert_eq!(IntegerUnit::Portable.tile(left, right), IntegerUnit::detect().tile(left, right));
     }
 
     /// Within what rounding a block may take away, at any scale of a column, spikes and odd sizes.
