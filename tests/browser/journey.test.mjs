@@ -56,6 +56,13 @@ test("a value that cannot be used is refused beside its lever", async () => {
   await tab.page.getByRole("button", { name: "Apply" }).click();
   const error = tab.page.locator("#error-target_temperature");
   await until("the refusal", async () => ((await error.textContent()) ?? "").length > 0);
+  // News of the run must not wipe it while the text is there.
+  const step = tab.page.locator('.run-head [data-bind="step"]').first();
+  for (let news = 0; news < 3; news++) {
+    const before = await step.textContent();
+    await until("news of the run", async () => (await step.textContent()) !== before);
+  }
+  assert.match((await error.textContent()) ?? "", /\w/, "the refusal stays beside its value");
   await tab.page.getByRole("button", { name: "Clear" }).click();
 });
 

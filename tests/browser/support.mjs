@@ -17,7 +17,7 @@ const binary =
 const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
 
 /** Training shares two slow cores with the browser: conditions get minutes, not seconds. */
-export const PATIENCE_MS = 300_000;
+export const PATIENCE_MS = 120_000;
 export const NARROW = { width: 390, height: 844 };
 export const WIDE = { width: 1440, height: 900 };
 

@@ -12,6 +12,8 @@ interface Lever {
   input: HTMLInputElement;
   whole: boolean;
   current: number;
+  /** What the server said about the text that is still typed. */
+  refusal: { text: string; message: string } | null;
 }
 
 interface AppliesAt {
@@ -43,7 +45,7 @@ class Dock {
       if (!input) return [];
       const field = row.dataset["lever"] as keyof Controls;
       const current = Number(row.dataset["current"]);
-      return [{ field, row, input, whole: field === "prototype_count", current }];
+      return [{ field, row, input, whole: field === "prototype_count", current, refusal: null }];
     });
   }
 
@@ -99,7 +101,8 @@ class Dock {
       const diff = first(".diff", HTMLElement, lever.row);
       if (wish.kind === "change") changes += 1;
       setText(diff, wish.kind === "change" ? this.#difference(lever, wish.value) : "");
-      this.#error(lever, wish.kind === "error" ? wish.message : "");
+      const refusal = lever.refusal?.text === lever.input.value ? lever.refusal.message : "";
+      this.#error(lever, wish.kind === "error" ? wish.message : refusal);
     }
     const apply = first("[data-apply]", HTMLButtonElement, this.form);
     if (apply && !this.#levers.every((lever) => lever.input.disabled)) apply.disabled = changes === 0;
@@ -133,6 +136,7 @@ class Dock {
     for (const { field, message } of fields) {
       const lever = this.#levers.find((one) => field.endsWith(one.field));
       if (!lever) continue;
+      lever.refusal = { text: lever.input.value, message };
       this.#error(lever, message);
       if (placed++ === 0) lever.input.focus();
     }
