@@ -13,6 +13,8 @@ mod data_sets;
 mod desk;
 mod edit;
 mod error;
+mod features;
+mod file_cache;
 mod follower;
 mod fork;
 mod live;
@@ -43,6 +45,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 use protoclip::config::{ConfigErrors, RunConfig};
 use protoclip::device::DeviceChoice;
+use protoclip::prototypes::FeatureSnapshot;
 
 pub use create::{new_run, start_problems};
 pub use data_dir::DataDir;
@@ -71,6 +74,7 @@ pub use thumbnails::{SIZES, Thumbnail};
 pub use view::{CheckpointView, RunView, StudioFacts, data_name};
 
 use desk::Desk;
+use file_cache::FileCache;
 use live::Live;
 
 /// The run manager of one data directory.
@@ -81,7 +85,8 @@ pub struct Studio {
     /// What `auto` becomes in new runs.
     default_device: String,
     live: Live,
-    snapshots: prototypes::SnapshotCache,
+    snapshots: FileCache<prototypes::SnapshotView>,
+    feature_files: FileCache<FeatureSnapshot>,
     thumbnails: thumbnails::ThumbnailCache,
     desk: Mutex<Desk>,
     /// Signalled when the desk changes.
@@ -116,7 +121,8 @@ impl Studio {
             data_sets: options.data_sets,
             runner: options.runner,
             default_device: options.default_device,
-            snapshots: prototypes::SnapshotCache::default(),
+            snapshots: FileCache::new(prototypes::KEPT),
+            feature_files: FileCache::new(features::KEPT),
             thumbnails: thumbnails::ThumbnailCache::default(),
             desk: Mutex::new(Desk::default()),
             desk_changed: Condvar::new(),

@@ -120,11 +120,15 @@ fn copy_checkpoint(checkpoint: &CheckpointInfo, to: &RunDirectory) -> Result<(),
 }
 
 fn copy_prototypes(from: &RunDirectory, to: &RunDirectory, last: u64) -> Result<(), StudioError> {
-    let folder = to.prototypes();
-    std::fs::create_dir_all(&folder).map_err(StudioError::io(&folder))?;
-    let steps = from.prototype_steps().into_iter();
-    for step in steps.take_while(|&step| step <= last) {
+    for folder in [to.prototypes(), to.features()] {
+        std::fs::create_dir_all(&folder).map_err(StudioError::io(&folder))?;
+    }
+    let until = |steps: Vec<u64>| steps.into_iter().take_while(|&step| step <= last);
+    for step in until(from.prototype_steps()) {
         link_or_copy(&from.prototype_file(step), &to.prototype_file(step))?;
+    }
+    for step in until(from.feature_steps()) {
+        link_or_copy(&from.feature_file(step), &to.feature_file(step))?;
     }
     Ok(())
 }

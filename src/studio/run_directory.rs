@@ -67,6 +67,21 @@ impl RunDirectory {
         self.prototypes().join(format!("{step:08}.safetensors"))
     }
 
+    /// Folder of the features.
+    pub fn features(&self) -> PathBuf {
+        self.path.join("artifacts").join("features")
+    }
+
+    /// The features at `step`.
+    pub fn feature_file(&self, step: u64) -> PathBuf {
+        self.path.join(protoclip::train::feature_file(step))
+    }
+
+    /// Steps at which features were kept, ascending.
+    pub fn feature_steps(&self) -> Vec<u64> {
+        protoclip::train::feature_steps(&self.path)
+    }
+
     /// Writes a new run: complete or not there at all.
     ///
     /// # Errors
@@ -184,7 +199,7 @@ impl RunDirectory {
         steps
     }
 
-    /// Removes prototype snapshots of steps after `step`, which a resumed run will write again.
+    /// Removes prototype snapshots and features of steps after `step`, which a resumed run will write again.
     ///
     /// # Errors
     /// When a file cannot be removed.
@@ -192,7 +207,7 @@ impl RunDirectory {
         self.remove_prototypes(|later| later > step)
     }
 
-    /// Removes all prototype snapshots.
+    /// Removes all prototype snapshots and features.
     ///
     /// # Errors
     /// When a file cannot be removed.
@@ -203,6 +218,10 @@ impl RunDirectory {
     fn remove_prototypes(&self, which: impl Fn(u64) -> bool) -> Result<(), StudioError> {
         for step in self.prototype_steps().into_iter().filter(|&s| which(s)) {
             let path = self.prototype_file(step);
+            std::fs::remove_file(&path).map_err(StudioError::io(&path))?;
+        }
+        for step in self.feature_steps().into_iter().filter(|&s| which(s)) {
+            let path = self.feature_file(step);
             std::fs::remove_file(&path).map_err(StudioError::io(&path))?;
         }
         Ok(())
@@ -262,13 +281,16 @@ mod tests {
         let folder = tempfile::tempdir().expect("temporary folder");
         let run = RunDirectory::at(folder.path().join("r1"));
         std::fs::create_dir_all(run.prototypes()).expect("creates");
+        std::fs::create_dir_all(run.features()).expect("creates");
         for step in [0, 20, 40] {
+            std::fs::write(run.feature_file(step), "x").expect("writes");
             std::fs::write(run.prototype_file(step), "x").expect("writes");
         }
         std::fs::write(run.prototypes().join("notes.txt"), "x").expect("writes");
         assert_eq!(run.prototype_steps(), [0, 20, 40]);
         run.remove_prototypes_after(20).expect("removes");
         assert_eq!(run.prototype_steps(), [0, 20]);
+        assert_eq!(run.feature_steps(), [0, 20]);
     }
 
     #[test]

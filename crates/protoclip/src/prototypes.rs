@@ -4,6 +4,7 @@
 mod back_translation;
 pub(crate) mod byte_distances;
 mod external_teacher;
+mod features;
 pub(crate) mod group_means;
 mod kmeans;
 mod snapshot;
@@ -11,6 +12,7 @@ mod words;
 
 pub use back_translation::{BackTranslated, BackTranslationError, back_translate};
 pub use external_teacher::{TeacherFeatures, teacher_features};
+pub use features::{FeaturePair, FeatureSnapshot};
 pub use kmeans::{KMeansConfig, KMeansError, KMeansProgress, KMeansResult, kmeans};
 pub use snapshot::{PrototypeSnapshot, Space, SpaceClusters};
 pub use words::{CaptionStatistics, prototype_words};

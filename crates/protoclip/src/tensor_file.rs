@@ -1,5 +1,5 @@
 //! Named arrays in one safetensors file, written atomically. The layout of every artifact that is
-//! no model: prototype snapshots, translated prototypes.
+//! no model: prototype snapshots, translated prototypes, features.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -40,6 +40,13 @@ impl TensorFileWriter {
         let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         self.tensors
             .push((name, Dtype::U32, vec![values.len()], bytes));
+    }
+
+    /// Values rounded to 16-bit floats: half the room, for what is only looked at.
+    pub(crate) fn f16(&mut self, name: String, shape: Vec<usize>, values: &[f32]) {
+        let rounded = values.iter().map(|&v| half::f16::from_f32(v));
+        let bytes = rounded.flat_map(half::f16::to_le_bytes).collect();
+        self.tensors.push((name, Dtype::F16, shape, bytes));
     }
 
     /// Writes the file so that a reader sees all of it or the one before.
@@ -117,10 +124,7 @@ impl<'a> TensorFileReader<'a> {
     pub(crate) fn matrix(&self, name: &str) -> Result<(usize, usize, Vec<f32>), String> {
         let view = self.tensors.tensor(name).map_err(|e| e.to_string())?;
         let &[rows, columns] = view.shape() else {
-            return Err(format!(
-                "{name} has shape {:?}, wanted two axes",
-                view.shape()
-            ));
+            return Err(wrong_axes(name, view.shape()));
         };
         Ok((rows, columns, self.f32(name)?))
     }
@@ -139,6 +143,20 @@ impl<'a> TensorFileReader<'a> {
             .collect())
     }
 
+    /// Shape and values of a matrix of 16-bit floats.
+    pub(crate) fn f16_matrix(&self, name: &str) -> Result<(usize, usize, Vec<f32>), String> {
+        let view = self.tensors.tensor(name).map_err(|e| e.to_string())?;
+        let &[rows, columns] = view.shape() else {
+            return Err(wrong_axes(name, view.shape()));
+        };
+        if view.dtype() != Dtype::F16 {
+            return Err(format!("{name} is {:?}, wanted F16", view.dtype()));
+        }
+        let (pairs, _) = view.data().as_chunks::<2>();
+        let values = pairs.iter().map(|&b| half::f16::from_le_bytes(b).to_f32());
+        Ok((rows, columns, values.collect()))
+    }
+
     fn words(
         &self,
         name: &str,
@@ -151,4 +169,8 @@ impl<'a> TensorFileReader<'a> {
         let data: &'a [u8] = view.data();
         Ok(data.chunks_exact(4).map(|b| [b[0], b[1], b[2], b[3]]))
     }
+}
+
+fn wrong_axes(name: &str, shape: &[usize]) -> String {
+    format!("{name} has shape {shape:?}, wanted two axes")
 }

@@ -8,6 +8,7 @@ mod evaluation;
 mod event;
 mod export;
 mod extract;
+mod feature_files;
 #[cfg(test)]
 mod lifecycle_tests;
 mod meter;
@@ -33,6 +34,7 @@ pub use episode::{EpisodePrototypes, TranslatedPrototypes, snapshot_file, snapsh
 pub use event::{LogLevel, Observer, ObserverError, Phase, Tag, TrainEvent, tag};
 pub use export::{ExportError, ExportOptions, Exported, export_checkpoint};
 pub use extract::{EpisodeFeatures, Matrix, extract_features};
+pub use feature_files::{feature_file, feature_steps};
 pub use meter::ThroughputMeter;
 pub use optimizer::{RunOptimizer, clip_gradients};
 pub(crate) use schedule::LearningRateWindow;

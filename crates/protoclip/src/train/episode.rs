@@ -274,7 +274,12 @@ pub fn snapshot_file(step: u64) -> String {
 
 /// Steps for which a run directory holds a snapshot, oldest first.
 pub fn snapshot_steps(run_directory: &Path) -> Vec<u64> {
-    let Ok(entries) = std::fs::read_dir(run_directory.join("artifacts/prototypes")) else {
+    steps_in(&run_directory.join("artifacts/prototypes"))
+}
+
+/// Steps that the files of a folder are named after, ascending.
+pub(super) fn steps_in(folder: &Path) -> Vec<u64> {
+    let Ok(entries) = std::fs::read_dir(folder) else {
         return Vec::new();
     };
     let mut steps: Vec<u64> = entries

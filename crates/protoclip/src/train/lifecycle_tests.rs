@@ -10,7 +10,7 @@ use super::*;
 use crate::config::{Augmentation, EvaluatedPairs, Fidelity, Preset, RunConfig, ValidRunConfig};
 use crate::data::PairSource;
 use crate::eval::{Encoder, EvaluationOptions, evaluate};
-use crate::prototypes::PrototypeSnapshot;
+use crate::prototypes::{FeatureSnapshot, PrototypeSnapshot};
 
 /// Records every event; steers at chosen steps.
 #[derive(Default)]
@@ -129,6 +129,11 @@ fn a_run_reports_every_step_and_leaves_prototypes_and_checkpoints() {
     let snapshot = PrototypeSnapshot::read(&folder.path().join(snapshot_file(9))).expect("reads");
     assert_eq!((snapshot.samples.len(), snapshot.image.count), (48, 6));
     assert!(snapshot.teacher.is_some());
+    assert_eq!(feature_steps(folder.path()), [0, 3, 6, 9]);
+    let features = FeatureSnapshot::read(&folder.path().join(feature_file(9))).expect("reads");
+    assert_eq!(features.samples, snapshot.samples);
+    assert_eq!(features.clustered().dim, snapshot.image.dim);
+    assert_eq!(features.tower.rows(), 48);
     let (checkpoints, broken) = list_checkpoints(folder.path());
     assert!(broken.is_empty());
     assert_eq!(checkpoints.last().expect("a checkpoint").step, 9);

@@ -150,6 +150,7 @@ impl Session<'_> {
         let started = Instant::now();
         let prototypes = EpisodePrototypes::translated(&self.config, snapshot, &features)?;
         let translated = started.elapsed().as_secs_f64();
+        self.keep_features(&features, &prototypes.snapshot)?;
         self.report_clusters(&prototypes, (clustered, translated))?;
         self.prototypes = Some(Arc::new(prototypes));
         Ok(Flow::GoOn)

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{CheckpointHeader, prune_checkpoints, write_checkpoint};
 use super::episode::{EpisodePrototypes, snapshot_file, snapshot_steps};
+use super::feature_files::{feature_file, feature_steps};
 use super::optimizer::RunOptimizer;
 use super::upcoming::Upcoming;
 use super::{
@@ -299,12 +300,17 @@ impl<'a> Session<'a> {
 
     /// Removes snapshots that the resumed run will write again.
     fn clear_later_snapshots(&self) {
-        for step in snapshot_steps(&self.directory) {
-            if step > self.place.step || (step == self.place.step && self.prototypes.is_none()) {
-                let path = self.directory.join(snapshot_file(step));
-                if let Err(error) = std::fs::remove_file(&path) {
-                    tracing::warn!(path = %path.display(), %error, "cannot remove an outdated snapshot");
-                }
+        let unwritten = |step: u64| {
+            step > self.place.step || (step == self.place.step && self.prototypes.is_none())
+        };
+        let snapshots = snapshot_steps(&self.directory).into_iter();
+        let features = feature_steps(&self.directory).into_iter();
+        let files = snapshots.map(|step| (step, snapshot_file(step)));
+        let files = files.chain(features.map(|step| (step, feature_file(step))));
+        for (_, file) in files.filter(|(step, _)| unwritten(*step)) {
+            let path = self.directory.join(file);
+            if let Err(error) = std::fs::remove_file(&path) {
+                tracing::warn!(path = %path.display(), %error, "cannot remove an outdated snapshot");
             }
         }
     }
