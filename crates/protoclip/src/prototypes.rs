@@ -6,13 +6,17 @@ pub(crate) mod byte_distances;
 mod external_teacher;
 mod features;
 pub(crate) mod group_means;
+mod hierarchy;
 mod kmeans;
+mod lineage;
 mod snapshot;
 mod words;
 
 pub use back_translation::{BackTranslated, BackTranslationError, back_translate};
 pub use external_teacher::{TeacherFeatures, teacher_features};
 pub use features::{FeaturePair, FeatureSnapshot};
+pub use hierarchy::{Hierarchy, HierarchyError, MOST_EXACT, super_groups};
 pub use kmeans::{KMeansConfig, KMeansError, KMeansProgress, KMeansResult, kmeans};
+pub use lineage::{CONTINUES, Fate, Grouping, Lineage, LineageLink, Origin, SUBSTANTIAL};
 pub use snapshot::{PrototypeSnapshot, Space, SpaceClusters};
 pub use words::{CaptionStatistics, prototype_words};
