@@ -7,6 +7,8 @@
 //!
 //! Locks, in the order in which they may be nested: desk, one run's recorder, live.
 
+mod ancestry;
+mod comparison;
 mod create;
 mod data_dir;
 mod data_sets;
@@ -35,6 +37,7 @@ mod runner;
 mod series;
 mod series_figure;
 mod session;
+mod step_clock;
 mod thumbnails;
 mod trainer;
 mod view;
@@ -47,6 +50,10 @@ use protoclip::config::{ConfigErrors, RunConfig};
 use protoclip::device::DeviceChoice;
 use protoclip::prototypes::FeatureSnapshot;
 
+pub use comparison::{
+    Compared, ComparedCurve, Comparison, ComparisonAxis, ComparisonQuery, FEWEST_COMPARED,
+    MOST_COMPARED, PlacedBucket, listed_runs,
+};
 pub use create::{new_run, start_problems};
 pub use data_dir::DataDir;
 pub use data_sets::{DataSet, DataSetId, DataSetView, DataSets};
@@ -56,8 +63,8 @@ pub use fork::ForkRequest;
 pub use live::{Message, MessageBody, Subscription};
 pub use lock_file::{LockFile, LockHolder};
 pub use prototypes::{
-    CARD_SAMPLES, MOST_CARDS, NeighbourView, OverlapView, PrototypeCard, PrototypeDetail,
-    PrototypePage, PrototypeQuery, PrototypeSort, SampleView,
+    CARD_SAMPLES, GroupingAgreement, MOST_CARDS, NeighbourView, OverlapView, PrototypeCard,
+    PrototypeDetail, PrototypeMatching, PrototypePage, PrototypeQuery, PrototypeSort, SampleView,
 };
 pub use recorder::{Change, NewPrototypes, Recorder};
 pub use run_directory::{ForkOrigin, RunDirectory, RunMeta};

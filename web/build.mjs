@@ -14,10 +14,11 @@ const browsers = ["chrome120", "firefox120", "safari17"];
 
 /** Icons in the sprite; the names are those of the lucide set. */
 const ICONS = [
-  "activity", "arrow-down-wide-narrow", "arrow-right", "check", "chevron-left", "chevron-right",
-  "circle-help", "circle-stop", "cpu", "download", "ellipsis", "flag", "hard-drive", "house",
-  "image", "list", "pause", "pencil", "play", "plus", "refresh-cw", "save", "search",
-  "sliders-horizontal", "sun-moon", "table", "text", "trash-2", "triangle-alert", "undo-2", "x",
+  "activity", "archive", "arrow-down-wide-narrow", "arrow-right", "book-open", "chart-line", "check", "chevron-left", "chevron-right",
+  "circle-help", "circle-stop", "command", "cpu", "database", "download", "ellipsis", "flag", "git-fork", "hard-drive",
+  "house",
+  "image", "list", "pause", "pencil", "pin", "pin-off", "play", "plus", "refresh-cw", "save", "search",
+  "settings", "sliders-horizontal", "sun-moon", "table", "text", "trash-2", "triangle-alert", "undo-2", "upload", "x",
 ];
 
 /** Font files of the packages, and what they are called when served. */

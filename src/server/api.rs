@@ -1,5 +1,6 @@
 //! The JSON API, one file per noun.
 
+mod compare;
 mod data_sets;
 mod picture;
 mod prototypes;
@@ -17,6 +18,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         steering::endpoints(),
         series::endpoints(),
         prototypes::endpoints(),
+        compare::endpoints(),
         data_sets::endpoints(),
     ]
     .into_iter()

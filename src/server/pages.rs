@@ -6,6 +6,7 @@
 
 mod address;
 mod chart_catalogue;
+mod compare;
 mod figures;
 mod home;
 mod measure_catalogue;
@@ -36,6 +37,7 @@ pub fn router() -> Router<AppState> {
         .route("/", get(home::home))
         .route("/fragments/active-runs", get(home::active_runs))
         .route("/fragments/runs", get(runs::table))
+        .route("/compare", get(compare::compare))
         .route("/demo", post(run_actions::start_demo))
         .route("/runs", get(runs::list))
         .route("/runs/new", get(new_run::form).post(new_run::submit))

@@ -3,6 +3,7 @@
 //! Reads the snapshots that training leaves in the run directory; the newest few stay in memory.
 //! May open a data set, so callers must be allowed to block.
 
+mod matching;
 mod overlap;
 mod page;
 mod snapshot_view;
@@ -10,6 +11,7 @@ mod snapshot_view;
 use protoclip::prototypes::Space;
 use serde::{Deserialize, Serialize};
 
+pub use matching::{GroupingAgreement, PrototypeMatching};
 pub use page::{
     NeighbourView, OverlapView, PrototypeCard, PrototypeDetail, PrototypePage, SampleView,
 };

@@ -59,7 +59,7 @@ impl Series {
 
 /// Cuts the points into at most `most` runs of equal number. Extremes survive; the last point keeps
 /// its step.
-fn buckets(values: &[(u64, f64)], most: usize) -> Vec<Bucket> {
+pub(super) fn buckets(values: &[(u64, f64)], most: usize) -> Vec<Bucket> {
     let size = values.len().div_ceil(most).max(1);
     values.chunks(size).map(bucket).collect()
 }

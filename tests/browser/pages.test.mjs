@@ -45,6 +45,7 @@ const addresses = () => [
   "/",
   "/runs",
   "/runs/new",
+  "/compare",
   `/runs/${run}`,
   `/runs/${run}/prototypes`,
   `/runs/${run}/prototypes?space=text&sort=tightness`,

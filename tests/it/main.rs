@@ -6,6 +6,7 @@
 
 mod architecture;
 mod bench;
+mod compare;
 mod evaluate;
 mod event_stream;
 mod http_api;

@@ -43,6 +43,7 @@ fn pages_of(id: &RunId) -> Vec<String> {
         "/runs",
         "/runs?q=img&state=finished&sort=-step",
         "/runs/new",
+        "/compare",
         "/fragments/active-runs",
         "/fragments/runs",
     ]

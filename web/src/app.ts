@@ -1,5 +1,6 @@
 // The studio's browser code: every page works without it, it makes pages live.
 import { mountActionForms } from "./islands/action_forms.ts";
+import { mountCompare } from "./islands/compare.ts";
 import { mountDock } from "./islands/dock.ts";
 import { mountEvaluation } from "./islands/evaluation.ts";
 import { mountEventLog } from "./islands/event_log.ts";
@@ -24,4 +25,5 @@ mountEvaluation();
 mountRunLists();
 mountNewRun();
 mountPrototypes();
+mountCompare();
 hub.start();

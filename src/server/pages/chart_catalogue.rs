@@ -1,6 +1,7 @@
 //! The charts of the Live and the Evaluate tab: which curves share one, in which hue, and what they mean.
 
 mod evaluation;
+mod single;
 
 use protoclip::train::tag;
 use serde::Serialize;
@@ -8,6 +9,7 @@ use serde::Serialize;
 use crate::studio::RunView;
 
 pub(super) use evaluation::evaluation_charts;
+pub(super) use single::{CurveTitle, curve_titles};
 
 /// One chart as the template and the browser take it.
 #[derive(Debug, Serialize)]

@@ -78,6 +78,14 @@ pub(super) fn bytes(count: u64) -> String {
     format!("{value:.digits$} {}", units[unit])
 }
 
+/// A share as whole percent.
+pub(super) fn percent_of(part: usize, whole: usize) -> String {
+    if whole == 0 {
+        return NONE.into();
+    }
+    format!("{:.0} %", 100.0 * part as f64 / whole as f64)
+}
+
 /// Local date and time to the minute.
 pub(super) fn date_time(time: Timestamp) -> String {
     let local = time.to_zoned_datetime(TimeZone::system());
@@ -153,6 +161,10 @@ mod tests {
         assert_eq!(duration(7800.0), "2 h 10 min");
         assert_eq!(bytes(512), "512 B");
         assert_eq!(bytes(3 * 1024 * 1024 / 2), "1.5 MiB");
+        assert_eq!(
+            (percent_of(1, 3), percent_of(0, 0)),
+            ("33 %".into(), "–".into())
+        );
         assert_eq!(grouped(1_234_567), "1\u{202f}234\u{202f}567");
         assert_eq!(typed(0.01), "0.01");
         assert_eq!(typed(1e-6), "1e-6");

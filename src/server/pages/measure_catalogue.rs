@@ -2,6 +2,8 @@
 
 use protoclip::train::tag;
 
+use super::figures::figure;
+
 /// Which of two values is the better one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Better {
@@ -198,6 +200,14 @@ pub(super) const GROUPS: [MeasureGroup; 4] = [
         ],
     },
 ];
+
+/// Shares with two decimals, so that they stand below each other; others with four digits.
+pub(super) fn shown(measure: &Measure, value: f64) -> String {
+    match measure.unit {
+        "%" | "× 100" => format!("{value:.2}"),
+        _ => figure(value),
+    }
+}
 
 #[cfg(test)]
 mod tests {

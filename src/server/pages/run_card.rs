@@ -20,6 +20,8 @@ pub(super) struct RunCard {
     pub(super) state: &'static str,
     pub(super) badge: StateBadge,
     pub(super) reason: Option<String>,
+    /// The run that it was forked from.
+    pub(super) origin: Option<Origin>,
     pub(super) step: String,
     pub(super) total_steps: String,
     /// Counted from 1.
@@ -39,6 +41,12 @@ pub(super) struct RunCard {
     pub(super) can_delete: bool,
 }
 
+#[derive(Debug)]
+pub(super) struct Origin {
+    pub(super) run: String,
+    pub(super) step: String,
+}
+
 impl RunCard {
     pub(super) fn new(view: &RunView) -> Self {
         let can = |request| !view.external && view.state.decide(request).is_ok();
@@ -50,6 +58,10 @@ impl RunCard {
                 name: view.state.name(),
             },
             reason: reason(view),
+            origin: view.forked_from.as_ref().map(|fork| Origin {
+                run: fork.run.to_string(),
+                step: grouped(fork.step),
+            }),
             step: grouped(view.step),
             total_steps: if view.total_steps > 0 {
                 grouped(view.total_steps)

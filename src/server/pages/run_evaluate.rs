@@ -7,8 +7,8 @@ use protoclip::config::{DataSource, EvaluatedPairs, RunConfig};
 use protoclip::train::tag;
 
 use super::chart_catalogue::{Chart, evaluation_charts};
-use super::figures::{NONE, figure, grouped};
-use super::measure_catalogue::{Better, GROUPS, Measure, MeasureGroup};
+use super::figures::{NONE, grouped};
+use super::measure_catalogue::{Better, GROUPS, Measure, MeasureGroup, shown};
 use super::respond::page;
 use super::run_card::RunCard;
 use super::shell::Shell;
@@ -136,14 +136,6 @@ fn missing(group: &MeasureGroup, view: &RunView) -> &'static str {
     match group.labels && !view.latest.contains_key(tag::EVAL_ARI) {
         true => "needs class labels: name a column in data.label_columns",
         false => "not measured",
-    }
-}
-
-/// Shares with two decimals, so that they stand below each other; others with four digits.
-fn shown(measure: &Measure, value: f64) -> String {
-    match measure.unit {
-        "%" | "× 100" => format!("{value:.2}"),
-        _ => figure(value),
     }
 }
 

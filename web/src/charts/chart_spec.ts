@@ -5,6 +5,8 @@ export interface SeriesSpec {
   label: string;
   /** One of the hues of tokens.css: image, text, teacher, clip, proto, total. */
   hue: string;
+  /** Lengths of line and gap; a whole line when absent. */
+  dash?: number[];
 }
 
 export interface ChartSpec {
@@ -14,6 +16,8 @@ export interface ChartSpec {
   /** A horizontal line with a meaning, such as ln(batch) for InfoNCE. */
   reference: { value: number; label: string } | null;
   log: boolean;
+  /** What the curves run over; steps when absent. */
+  axis?: "step" | "samples" | "time";
   series: SeriesSpec[];
 }
 

@@ -21,6 +21,12 @@ export class Curve {
     return this.steps.at(-1) ?? -1;
   }
 
+  /** Forgets everything, live values too. */
+  clear(): void {
+    for (const column of [this.steps, this.mean, this.min, this.max]) column.length = 0;
+    this.total = 0;
+  }
+
   /** Takes the server's version, and keeps live values that are newer than it. */
   replace(series: Series): void {
     const after = series.points.at(-1)?.[0] ?? -1;

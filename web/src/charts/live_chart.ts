@@ -93,7 +93,7 @@ export class LiveChart {
 
   #afterDraw(): void {
     if (this.#plot.cursor.idx === null || this.#plot.cursor.idx === undefined) this.#showValues(null);
-    if (this.#twin && !this.#twin.hidden) fillTwin(this.#twin, this.spec.series, this.curves);
+    if (this.#twin && !this.#twin.hidden) fillTwin(this.#twin, this.spec, this.curves);
   }
 
   #options(): uPlot.Options {
@@ -150,7 +150,7 @@ export class LiveChart {
       twin.hidden = !twin.hidden;
       button.setAttribute("aria-expanded", String(!twin.hidden));
       button.textContent = twin.hidden ? "View as table" : "Hide table";
-      if (!twin.hidden) fillTwin(twin, this.spec.series, this.curves);
+      if (!twin.hidden) fillTwin(twin, this.spec, this.curves);
     });
   }
 

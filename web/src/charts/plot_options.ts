@@ -1,6 +1,6 @@
 // The uPlot options of a live chart: axes, lines, bands, cursor.
 import type uPlot from "uplot";
-import { figure } from "../format.ts";
+import { duration, figure } from "../format.ts";
 import type { ChartSpec } from "./chart_spec.ts";
 import { faint, hue, token } from "./palette.ts";
 
@@ -13,6 +13,9 @@ const none = () => null;
 /** Distances between ticks of the step axis: there is no half step. */
 const WHOLE_STEPS = [0, 1, 2, 3, 4, 5, 6, 7].flatMap((e) => [1, 2, 5].map((m) => m * 10 ** e));
 
+/** Distances between ticks of a time axis, in seconds. */
+const EVEN_TIMES = [1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400];
+
 export function plotOptions(spec: ChartSpec, smoothing: () => number): uPlot.Options {
   const series: uPlot.Series[] = [{}];
   const bands: uPlot.Band[] = [];
@@ -22,6 +25,7 @@ export function plotOptions(spec: ChartSpec, smoothing: () => number): uPlot.Opt
       label: one.label,
       stroke: colour,
       width,
+      ...(one.dash ? { dash: one.dash } : {}),
       spanGaps: true,
       points: { show: false },
     });
@@ -42,7 +46,7 @@ export function plotOptions(spec: ChartSpec, smoothing: () => number): uPlot.Opt
       y: false,
     },
     scales: { x: { time: false }, y: yScale(spec) },
-    axes: [{ ...axis(), incrs: WHOLE_STEPS }, { ...axis(), size: 52, values: (_, ticks) => ticks.map((t) => label(t)) }],
+    axes: [stepAxis(spec), { ...axis(), size: 52, values: (_, ticks) => ticks.map((t) => label(t)) }],
     series,
     bands,
   };
@@ -65,6 +69,12 @@ function axis(): uPlot.Axis {
     border: { show: true, stroke: () => token("grid"), width: 1 },
     size: 28,
   };
+}
+
+/** Steps and samples are whole numbers; times are written as durations. */
+function stepAxis(spec: ChartSpec): uPlot.Axis {
+  if (spec.axis !== "time") return { ...axis(), incrs: WHOLE_STEPS };
+  return { ...axis(), incrs: EVEN_TIMES, space: 64, values: (_, ticks) => ticks.map(duration) };
 }
 
 function label(value: number | null): string {

@@ -1,5 +1,5 @@
 // Replaces a part of the page by the server's current version of it.
-import { first } from "./dom.ts";
+import { all, first } from "./dom.ts";
 
 /**
  * Fetches `element.dataset.fragment` and swaps it in, unless nothing changed or the person's
@@ -13,8 +13,16 @@ export async function refresh(element: HTMLElement): Promise<boolean> {
   const html = await response.text();
   const typing = element.contains(document.activeElement);
   if (typing) return swapKeepingFocus(element, html);
-  if (element.innerHTML !== html) element.innerHTML = html;
+  if (element.innerHTML !== html) keepingTicks(element, html);
   return true;
+}
+
+/** Boxes that the person ticked stay ticked in the new version. */
+function keepingTicks(element: HTMLElement, html: string): void {
+  const boxes = () => all("input[type=checkbox]", HTMLInputElement, element);
+  const ticked = new Set(boxes().filter((box) => box.checked).map((box) => `${box.name} ${box.value}`));
+  element.innerHTML = html;
+  for (const box of boxes()) if (ticked.has(`${box.name} ${box.value}`)) box.checked = true;
 }
 
 function swapKeepingFocus(element: HTMLElement, html: string): boolean {

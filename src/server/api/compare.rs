@@ -1,0 +1,154 @@
+//! One curve of several runs: reduced for charts, complete as CSV.
+
+use std::fmt::Write;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+use serde::Deserialize;
+
+use super::super::endpoint::{ApiQuery, Endpoint};
+use super::super::{AppError, AppState};
+use crate::studio::{
+    Compared, Comparison, ComparisonAxis, ComparisonQuery, PrototypeMatching, RunId, listed_runs,
+};
+
+/// Buckets of one run unless asked otherwise.
+const BUCKETS: usize = 1000;
+
+const RUNS: (&str, &str) = ("runs", "ids of 2 to 8 runs, separated by commas");
+const TAG: (&str, &str) = ("tag", "name of the curve, such as train/loss_total");
+const OF: (&str, &str) = (
+    "of",
+    "values, or difference: the value minus the first run's at the same step, from where the two part",
+);
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get(
+            "/api/compare/series",
+            "A curve of several runs as [x, min, max, mean] per bucket",
+            series,
+        )
+        .query(&[
+            RUNS,
+            TAG,
+            OF,
+            ("axis", "step, samples or time (seconds of training)"),
+            ("points", "most buckets per run, 1000 unless given"),
+        ])
+        .failures(&[400, 404, 409, 422]),
+        Endpoint::get(
+            "/api/compare/series.csv",
+            "The same complete, one column per run",
+            csv,
+        )
+        .query(&[RUNS, TAG, OF])
+        .success(200, "text/csv")
+        .failures(&[400, 404, 409, 422]),
+        Endpoint::get(
+            "/api/compare/prototypes",
+            "How alike the newest prototypes of two runs group their common samples",
+            prototypes,
+        )
+        .query(&[("runs", "ids of two runs, separated by a comma")])
+        .failures(&[400, 404, 409, 422]),
+    ]
+}
+
+#[derive(Deserialize)]
+struct CurveQuery {
+    runs: String,
+    tag: String,
+    #[serde(default)]
+    of: Compared,
+    #[serde(default)]
+    axis: ComparisonAxis,
+    #[serde(default = "most_buckets")]
+    points: usize,
+}
+
+fn most_buckets() -> usize {
+    BUCKETS
+}
+
+impl From<CurveQuery> for ComparisonQuery {
+    fn from(asked: CurveQuery) -> Self {
+        Self {
+            runs: listed_runs(&asked.runs),
+            tag: asked.tag,
+            axis: asked.axis,
+            of: asked.of,
+            points: asked.points,
+        }
+    }
+}
+
+async fn series(
+    State(state): State<AppState>,
+    ApiQuery(asked): ApiQuery<CurveQuery>,
+) -> Result<Json<Comparison>, AppError> {
+    let query = ComparisonQuery::from(asked);
+    Ok(Json(state.ask(move |studio| studio.compare(&query)).await?))
+}
+
+async fn csv(
+    State(state): State<AppState>,
+    ApiQuery(asked): ApiQuery<CurveQuery>,
+) -> Result<impl IntoResponse, AppError> {
+    let query = ComparisonQuery::from(asked);
+    let text = state.ask(move |studio| {
+        let rows = studio.compared_rows(&query)?;
+        let skipped = usize::from(query.of == Compared::Difference);
+        Ok(table(&query.runs[skipped..], &rows))
+    });
+    let described = [
+        (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
+        (
+            header::CONTENT_DISPOSITION,
+            "attachment; filename=\"comparison.csv\"",
+        ),
+    ];
+    Ok((described, text.await?))
+}
+
+fn table(runs: &[RunId], rows: &std::collections::BTreeMap<u64, Vec<Option<f64>>>) -> String {
+    let mut text = String::from("step");
+    for run in runs {
+        let _infallible = write!(text, ",{run}");
+    }
+    text.push('\n');
+    for (step, values) in rows {
+        let _infallible = write!(text, "{step}");
+        for value in values {
+            text.push(',');
+            if let Some(value) = value.filter(|value| value.is_finite()) {
+                let _infallible = write!(text, "{value}");
+            }
+        }
+        text.push('\n');
+    }
+    text
+}
+
+#[derive(Deserialize)]
+struct PairQuery {
+    runs: String,
+}
+
+async fn prototypes(
+    State(state): State<AppState>,
+    ApiQuery(asked): ApiQuery<PairQuery>,
+) -> Result<Json<PrototypeMatching>, AppError> {
+    let runs = listed_runs(&asked.runs);
+    let [a, b] = <[RunId; 2]>::try_from(runs).map_err(|runs| {
+        let message = format!("{} given; give two, separated by a comma", runs.len());
+        protoclip::config::ConfigErrors::one("runs", message)
+    })?;
+    Ok(Json(
+        state
+            .ask(move |studio| studio.match_prototypes(&a, &b))
+            .await?,
+    ))
+}
