@@ -188,7 +188,7 @@ impl Encoder {
 impl PairFeatures {
     /// Features that were extracted pair by pair: `images` and `texts` `[samples, dim]`. A picture that
     /// several pairs share is kept once.
-    pub(crate) fn of_pairs(
+    pub fn of_pairs(
         data: &dyn PairSource,
         samples: &[SampleId],
         (images, texts): (Vec<f32>, Vec<f32>),
