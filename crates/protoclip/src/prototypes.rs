@@ -10,6 +10,8 @@ mod hierarchy;
 mod kmeans;
 mod lineage;
 mod snapshot;
+mod soft_target;
+mod student_choice;
 mod words;
 
 pub use back_translation::{BackTranslated, BackTranslationError, back_translate};
@@ -19,4 +21,6 @@ pub use hierarchy::{Hierarchy, HierarchyError, MOST_EXACT, super_groups};
 pub use kmeans::{KMeansConfig, KMeansError, KMeansProgress, KMeansResult, kmeans};
 pub use lineage::{CONTINUES, Fate, Grouping, Lineage, LineageLink, Origin, SUBSTANTIAL};
 pub use snapshot::{PrototypeSnapshot, Space, SpaceClusters};
+pub use soft_target::SoftTarget;
+pub use student_choice::{StudentChoice, StudentScores, student_choices};
 pub use words::{CaptionStatistics, prototype_words};

@@ -210,6 +210,34 @@ mod tests {
         assert_eq!(one(term(ProtoTarget::Hard).target_entropy), 0.0);
     }
 
+    #[test]
+    fn the_row_that_people_see_is_the_target_that_students_get() {
+        let device = Device::flex();
+        let input = masked(&device);
+        let occupied = [true, true, false, true];
+        let rows = soft_targets(
+            input.teacher_centroids.clone(),
+            input.labels.clone(),
+            0.1,
+            input.occupied.as_ref(),
+        );
+        let trained: Vec<f32> = rows.clone().into_data().try_to_vec().expect("numbers");
+        let centroids: Vec<f32> = input
+            .teacher_centroids
+            .into_data()
+            .try_to_vec()
+            .expect("numbers");
+        let seen = [1, 0, 3].map(|own| {
+            crate::prototypes::SoftTarget::of(&centroids, 2, own, 0.1, &occupied).expect("a target")
+        });
+        let shown = seen.iter().flat_map(|target| &target.probabilities);
+        for (shown, trained) in shown.zip(&trained) {
+            assert!((shown - trained).abs() < 1e-6, "{shown} {trained}");
+        }
+        let entropy = seen.iter().map(|target| target.entropy).sum::<f64>() / 3.0;
+        assert!((f64::from(one(mean_entropy(rows))) - entropy).abs() < 1e-5);
+    }
+
     /// Method, first exact property: rotating a student's space does not matter with back
     /// translation, since its centroids rotate along.
     #[test]
