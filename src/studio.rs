@@ -23,6 +23,7 @@ mod live;
 mod lock_file;
 mod niceness;
 mod pace;
+mod picture_hashes;
 mod prototypes;
 mod queue;
 mod recorder;
@@ -62,9 +63,11 @@ pub use error::StudioError;
 pub use fork::ForkRequest;
 pub use live::{Message, MessageBody, Subscription};
 pub use lock_file::{LockFile, LockHolder};
+pub use picture_hashes::PicturesCompared;
 pub use prototypes::{
-    CARD_SAMPLES, GroupingAgreement, MOST_CARDS, NeighbourView, OverlapView, PrototypeCard,
-    PrototypeDetail, PrototypeMatching, PrototypePage, PrototypeQuery, PrototypeSort, SampleView,
+    CARD_SAMPLES, GroupingAgreement, Health, HealthCount, MOST_CARDS, NeighbourView, OVERFULL,
+    OverlapView, PrototypeCard, PrototypeDetail, PrototypeMatching, PrototypePage, PrototypeQuery,
+    PrototypeSort, SampleView,
 };
 pub use recorder::{Change, NewPrototypes, Recorder};
 pub use run_directory::{ForkOrigin, RunDirectory, RunMeta};

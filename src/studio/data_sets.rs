@@ -11,6 +11,7 @@ use protoclip::data::{DataError, PairSource, SkipReport};
 use protoclip::prototypes::CaptionStatistics;
 use serde::{Deserialize, Serialize};
 
+use super::picture_hashes::PictureHashes;
 use super::{Studio, StudioError};
 
 /// Names a data set in URLs: `builtin`, or a hash of its settings.
@@ -23,6 +24,8 @@ pub struct DataSetId(String);
 pub struct DataSet {
     pub id: DataSetId,
     pub source: Arc<dyn PairSource>,
+    /// Which samples show the same picture.
+    pub(crate) pictures: Arc<PictureHashes>,
     statistics: OnceLock<CaptionStatistics>,
 }
 
@@ -98,6 +101,7 @@ impl DataSet {
     fn new(id: DataSetId, source: Arc<dyn PairSource>) -> Self {
         Self {
             id,
+            pictures: Arc::new(PictureHashes::new(source.len())),
             source,
             statistics: OnceLock::new(),
         }

@@ -3,6 +3,7 @@
 //! Reads the snapshots that training leaves in the run directory; the newest few stay in memory.
 //! May open a data set, so callers must be allowed to block.
 
+mod health;
 mod matching;
 mod overlap;
 mod page;
@@ -11,6 +12,7 @@ mod snapshot_view;
 use protoclip::prototypes::Space;
 use serde::{Deserialize, Serialize};
 
+pub use health::{Health, HealthCount, OVERFULL};
 pub use matching::{GroupingAgreement, PrototypeMatching};
 pub use page::{
     NeighbourView, OverlapView, PrototypeCard, PrototypeDetail, PrototypePage, SampleView,
@@ -30,6 +32,8 @@ pub struct PrototypeQuery {
     pub sort: PrototypeSort,
     /// Only prototypes with this text in a caption, whatever its case.
     pub text: String,
+    /// Only prototypes that show this sign.
+    pub health: Option<Health>,
     pub offset: usize,
     pub limit: usize,
 }

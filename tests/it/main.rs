@@ -13,5 +13,6 @@ mod http_api;
 mod lifecycle;
 mod pages;
 mod program;
+mod prototypes;
 mod support;
 mod weights;

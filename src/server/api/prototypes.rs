@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use super::super::endpoint::{ApiQuery, Endpoint};
 use super::super::{AppError, AppState};
 use super::picture;
-use crate::studio::{PrototypeDetail, PrototypePage, PrototypeQuery, PrototypeSort, RunId};
+use crate::studio::{Health, PrototypeDetail, PrototypePage, PrototypeQuery, PrototypeSort, RunId};
 
 /// Prototypes of one answer unless asked otherwise.
 const PROTOTYPES: usize = 60;
@@ -30,6 +30,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 STEP,
                 ("sort", "size, tightness, change or id"),
                 ("q", "only prototypes with this text in a caption"),
+                (
+                    "health",
+                    "only dead, overfull, single-caption or duplicate-images prototypes",
+                ),
                 ("offset", "prototypes to pass over"),
                 ("limit", "most prototypes, 60 unless given, at most 500"),
             ])
@@ -83,6 +87,7 @@ struct ListQuery {
     step: Step,
     sort: PrototypeSort,
     q: String,
+    health: Option<Health>,
     offset: usize,
     limit: usize,
 }
@@ -94,6 +99,7 @@ impl Default for ListQuery {
             step: Step::default(),
             sort: PrototypeSort::default(),
             q: String::new(),
+            health: None,
             offset: 0,
             limit: PROTOTYPES,
         }
@@ -110,6 +116,7 @@ async fn list(
         step: asked.step.0,
         sort: asked.sort,
         text: asked.q,
+        health: asked.health,
         offset: asked.offset,
         limit: asked.limit,
     };

@@ -9,7 +9,9 @@ use serde::Deserialize;
 use super::address::{address, percent};
 use super::figures::{NONE, figure, grouped};
 use super::home::Fact;
-use super::prototypes::{SampleTile, prototype_href, share, space_named, words};
+use super::prototypes::{
+    HealthMark, SampleTile, health_marks, prototype_href, share, space_named, words,
+};
 use super::respond::page;
 use super::run_card::RunCard;
 use super::shell::Shell;
@@ -37,6 +39,7 @@ struct PrototypePageView {
     words: String,
     size: String,
     warning: Option<String>,
+    health: Vec<HealthMark>,
     samples: Vec<SampleTile>,
     /// Set when not all samples are shown.
     more: Option<String>,
@@ -108,6 +111,7 @@ impl PrototypePageView {
             words: words(&card.words, card.id),
             size: grouped(card.size as u64),
             warning: detail.data_error.clone(),
+            health: health_marks(&card.health, card.duplicates),
             samples: card
                 .samples
                 .iter()

@@ -1,6 +1,8 @@
 //! `/runs/{id}/prototypes`: the prototypes of a snapshot as a grid like the paper's Figure 2. What is
 //! shown is in the address; without a step it is the newest snapshot at the time of the request.
 
+mod health_filter;
+
 use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
@@ -17,6 +19,8 @@ use crate::studio::{
     PrototypeCard, PrototypePage, PrototypeQuery, PrototypeSort, RunId, RunView, SampleView,
     StudioError,
 };
+use health_filter::{HealthLink, health_links, health_named, pictures_note};
+pub(super) use health_filter::{HealthMark, health_marks};
 
 /// The grid's state, all of it in the address. Whatever makes no sense takes its default.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -26,6 +30,7 @@ pub(super) struct GridQuery {
     step: String,
     sort: String,
     q: String,
+    health: String,
     offset: String,
 }
 
@@ -44,6 +49,10 @@ struct PrototypesPage {
     spaces: Vec<SpaceLink>,
     steps: Vec<Choice>,
     sorts: Vec<Choice>,
+    /// The sign that is filtered by, as in the address.
+    health: String,
+    healths: Vec<HealthLink>,
+    pictures_note: Option<String>,
     summary: String,
     latest_href: String,
     cards: Vec<Card>,
@@ -81,6 +90,7 @@ struct Card {
     size: String,
     tightness: String,
     change: Option<String>,
+    health: Vec<HealthMark>,
     /// The first four samples.
     montage: Vec<SampleTile>,
     /// The next ones, with their captions.
@@ -131,6 +141,7 @@ impl GridQuery {
             step: self.step.parse().ok(),
             sort: self.sort(),
             text: self.q.trim().to_owned(),
+            health: health_named(&self.health),
             offset: self.offset.parse().unwrap_or(0),
             limit: CARDS,
         }
@@ -152,6 +163,7 @@ impl GridQuery {
             ("step", &self.step),
             ("sort", &self.sort),
             ("q", &self.q),
+            ("health", &self.health),
         ];
         let mut pairs: Vec<(&str, &str)> = own
             .into_iter()
@@ -181,6 +193,9 @@ impl PrototypesPage {
             spaces: space_links(run, query, &found.spaces, found.space),
             steps: step_choices(&found, query),
             sorts: sort_choices(query.sort()),
+            health: query.health.clone(),
+            healths: health_links(run, query, &found),
+            pictures_note: pictures_note(&found),
             summary: summary(&found),
             latest_href: query.with(run, &[("step", "")]),
             previous: (found.offset > 0).then(|| at(found.offset.saturating_sub(CARDS))),
@@ -221,6 +236,9 @@ impl PrototypesPage {
             spaces: Vec::new(),
             steps: Vec::new(),
             sorts: Vec::new(),
+            health: String::new(),
+            healths: Vec::new(),
+            pictures_note: None,
             summary: String::new(),
             latest_href: query.with(view.id.as_str(), &[("step", ""), ("space", "")]),
             cards: Vec::new(),
@@ -296,6 +314,7 @@ impl Card {
                 .tightness
                 .map_or_else(|| NONE.into(), |value| figure(f64::from(value))),
             change: card.change.map(share),
+            health: health_marks(&card.health, card.duplicates),
             montage: tiles().take(MONTAGE).collect(),
             strip: tiles().skip(MONTAGE).collect(),
         }

@@ -3,7 +3,8 @@
 use protoclip::prototypes::{Space, SpaceClusters};
 use serde::Serialize;
 
-use super::super::StudioError;
+use super::super::{PicturesCompared, StudioError};
+use super::health::{self, Health, HealthCount};
 use super::overlap::{BestOverlap, best_overlaps};
 use super::snapshot_view::SnapshotView;
 use super::{CARD_SAMPLES, MOST_CARDS, PrototypeQuery, PrototypeSort};
@@ -29,6 +30,10 @@ pub struct PrototypePage {
     pub offset: usize,
     /// Why captions and pictures are absent, if they are.
     pub data_error: Option<String>,
+    /// How many prototypes show each sign, whatever the filter.
+    pub health: Vec<HealthCount>,
+    /// Pictures that were compared so far; duplicates are counted among these.
+    pub pictures: PicturesCompared,
     pub prototypes: Vec<PrototypeCard>,
 }
 
@@ -49,6 +54,10 @@ pub struct PrototypeCard {
     pub purity: Option<f64>,
     /// That label.
     pub label: Option<String>,
+    /// Signs that something may be wrong with it.
+    pub health: Vec<Health>,
+    /// Samples whose picture another one of the prototype has too.
+    pub duplicates: usize,
     /// The words that its captions use more than others do, best first.
     pub words: Vec<String>,
     /// Samples nearest to the centroid first.
@@ -120,7 +129,14 @@ pub(super) fn page(
     let clusters = view.clusters(query.space)?;
     let groups = view.groups(query.space)?;
     let lineage = lineage(view, previous, query.space)?;
+    let pictures = health::compare_pictures(view);
+    let signs: Vec<Vec<Health>> = groups
+        .members
+        .iter()
+        .map(|members| health::signs(view, members, clusters.count))
+        .collect();
     let mut chosen: Vec<usize> = (0..clusters.count)
+        .filter(|&id| query.health.is_none_or(|sign| signs[id].contains(&sign)))
         .filter(|&id| matches(view, &groups.members[id], &query.text))
         .collect();
     sort(&mut chosen, query.sort, |id| {
@@ -146,6 +162,8 @@ pub(super) fn page(
         matching: chosen.len(),
         offset: query.offset,
         data_error: view.data_error(),
+        health: health::counts(signs.iter().map(Vec::as_slice)),
+        pictures,
         prototypes,
     })
 }
@@ -162,6 +180,7 @@ pub(super) fn detail(
         return Err(view.no_such(space, prototype));
     }
     let lineage = lineage(view, previous, space)?;
+    health::compare_pictures(view);
     Ok(PrototypeDetail {
         step: view.step(),
         episode: view.episode(),
@@ -248,6 +267,8 @@ fn card(
         predecessor: lineage.copied().flatten().map(|best| best.other),
         purity,
         label,
+        health: health::signs(view, members, clusters.count),
+        duplicates: health::duplicates(view, members),
         words: view.words(members),
         samples: samples
             .map(|&position| sample(view, clusters, position))

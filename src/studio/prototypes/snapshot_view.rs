@@ -61,6 +61,11 @@ impl SnapshotView {
         *self.error() = error;
     }
 
+    /// The data set, when it could be opened.
+    pub(super) fn data(&self) -> Option<&DataSet> {
+        self.data.get().map(Arc::as_ref)
+    }
+
     pub(super) fn step(&self) -> u64 {
         self.snapshot.step
     }

@@ -1,0 +1,163 @@
+//! Which samples of a data set show the same picture, pixel for pixel after decoding.
+//!
+//! A picture is decoded once, by one thread of lowest priority that ends with the samples it was
+//! asked for; until then a sample's picture is unknown, and callers are told how many are known.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use protoclip::data::{PairSource, SampleId};
+use serde::Serialize;
+
+use super::niceness;
+
+/// Hashes of the pictures of one data set.
+#[derive(Debug)]
+pub(crate) struct PictureHashes {
+    /// `[samples]`: [`UNKNOWN`], [`UNREADABLE`] or a hash.
+    hashes: Vec<AtomicU64>,
+    /// Whether a thread is at work.
+    working: Mutex<bool>,
+    /// Signalled when it ends.
+    ended: Condvar,
+}
+
+/// How many pictures were compared.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct PicturesCompared {
+    pub done: usize,
+    pub total: usize,
+}
+
+const UNKNOWN: u64 = 0;
+const UNREADABLE: u64 = 1;
+
+impl PictureHashes {
+    pub(super) fn new(samples: usize) -> Self {
+        Self {
+            hashes: (0..samples).map(|_| AtomicU64::new(UNKNOWN)).collect(),
+            working: Mutex::new(false),
+            ended: Condvar::new(),
+        }
+    }
+
+    /// Starts to hash the pictures of `samples`, unless they are known or another list is at work,
+    /// and waits for at most `patience`. A later call goes on where this one ends.
+    pub(crate) fn look(
+        self: &Arc<Self>,
+        source: &Arc<dyn PairSource>,
+        samples: &[SampleId],
+        patience: Duration,
+    ) -> PicturesCompared {
+        if self.known(samples) < samples.len() {
+            self.start(source, samples);
+            let working = self.working.lock().unwrap_or_else(PoisonError::into_inner);
+            let waited = self
+                .ended
+                .wait_timeout_while(working, patience, |working| *working);
+            drop(waited);
+        }
+        PicturesCompared {
+            done: self.known(samples),
+            total: samples.len(),
+        }
+    }
+
+    /// The hash of a sample's picture; none when it cannot be read or is not known yet.
+    pub(crate) fn of(&self, sample: SampleId) -> Option<u64> {
+        let hash = self.hashes.get(sample as usize)?.load(Ordering::Relaxed);
+        (hash > UNREADABLE).then_some(hash)
+    }
+
+    fn known(&self, samples: &[SampleId]) -> usize {
+        let known = |sample: &&SampleId| {
+            let hash = self.hashes.get(**sample as usize);
+            hash.is_none_or(|hash| hash.load(Ordering::Relaxed) != UNKNOWN)
+        };
+        samples.iter().filter(known).count()
+    }
+
+    fn start(self: &Arc<Self>, source: &Arc<dyn PairSource>, samples: &[SampleId]) {
+        let mut working = self.working.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::replace(&mut *working, true) {
+            return;
+        }
+        drop(working);
+        let (own, source, samples) = (Arc::clone(self), Arc::clone(source), samples.to_vec());
+        let thread = std::thread::Builder::new().name("pictures".into());
+        let started = thread.spawn(move || {
+            niceness::yield_to_others();
+            let end = EndOfWork(&own);
+            for sample in samples {
+                own.hash(&*source, sample);
+            }
+            drop(end);
+        });
+        if let Err(error) = started {
+            tracing::warn!(%error, "pictures are not compared");
+            drop(EndOfWork(self));
+        }
+    }
+
+    fn hash(&self, source: &dyn PairSource, sample: SampleId) {
+        let Some(slot) = self.hashes.get(sample as usize) else {
+            return;
+        };
+        if slot.load(Ordering::Relaxed) != UNKNOWN {
+            return;
+        }
+        let hash = source.image(sample).map_or(UNREADABLE, |picture| {
+            let mut hasher = blake3::Hasher::new();
+            hasher.update(&picture.width().to_le_bytes());
+            hasher.update(picture.as_raw());
+            let mut first = [0; 8];
+            first.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+            u64::from_le_bytes(first).max(UNREADABLE + 1)
+        });
+        slot.store(hash, Ordering::Relaxed);
+    }
+}
+
+/// Says that nobody is at work when it goes, also when a decoder panics.
+struct EndOfWork<'a>(&'a PictureHashes);
+
+impl Drop for EndOfWork<'_> {
+    fn drop(&mut self) {
+        let working = self.0.working.lock();
+        *working.unwrap_or_else(PoisonError::into_inner) = false;
+        self.0.ended.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protoclip::config::DataConfig;
+
+    use super::*;
+
+    #[test]
+    fn equal_pictures_have_equal_hashes_and_only_what_was_asked_for_is_known() {
+        let source = protoclip::data::open(&DataConfig::default(), &|_, _| true).expect("opens");
+        let hashes = Arc::new(PictureHashes::new(source.len()));
+        let compared = hashes.look(&source, &[5, 9, 5, 7], Duration::from_secs(60));
+        assert_eq!((compared.done, compared.total), (4, 4));
+        assert!(hashes.of(5).is_some());
+        assert_eq!(hashes.of(6), None, "nobody asked");
+        for (a, b) in [(5, 9), (5, 7), (9, 7)] {
+            let same = source.image(a).expect("decodes") == source.image(b).expect("decodes");
+            assert_eq!(hashes.of(a) == hashes.of(b), same, "{a} and {b}");
+        }
+        let more = hashes.look(&source, &[6], Duration::from_secs(60));
+        assert_eq!((more.done, hashes.of(6).is_some()), (1, true));
+    }
+
+    #[test]
+    fn no_patience_means_not_yet() {
+        let source = protoclip::data::open(&DataConfig::default(), &|_, _| true).expect("opens");
+        let hashes = Arc::new(PictureHashes::new(source.len()));
+        let all: Vec<u32> = (0..source.len() as u32).collect();
+        let compared = hashes.look(&source, &all, Duration::ZERO);
+        assert!(compared.done < compared.total, "{compared:?}");
+    }
+}

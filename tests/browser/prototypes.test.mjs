@@ -1,0 +1,72 @@
+// Prototypes in depth: their health.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import {
+  assertAccessible,
+  assertNoSidewaysScroll,
+  NARROW,
+  openPage,
+  startBrowser,
+  startStudio,
+  until,
+} from "./support.mjs";
+
+let studio;
+let browser;
+let run;
+
+const SMALL = {
+  preset: "protoclip-teacher",
+  name: "Prototypes in depth",
+  model: "vit-nano-32",
+  episodes: 3,
+  episode_size: 96,
+  batch_size: 32,
+  prototypes: { count: 40 },
+};
+
+before(async () => {
+  studio = await startStudio();
+  browser = await startBrowser();
+  ({ id: run } = await studio.api("POST", "/api/runs", SMALL));
+  await until("the run's end", async () => {
+    const { state, reason } = await studio.api("GET", `/api/runs/${run}`);
+    assert.notEqual(state, "failed", reason);
+    return state === "finished";
+  });
+});
+
+after(async () => {
+  await browser?.close();
+  await studio?.close();
+});
+
+/** Looked at in both colour schemes and at 390 px. */
+async function assertReadable(address) {
+  for (const colorScheme of ["light", "dark"]) {
+    const tab = await openPage(browser, { colorScheme });
+    await tab.page.goto(studio.url + address);
+    await assertAccessible(tab.page, `${address} in ${colorScheme}`);
+    assert.deepEqual(tab.complaints, []);
+    await tab.close();
+  }
+  const tab = await openPage(browser, { viewport: NARROW });
+  await tab.page.goto(studio.url + address);
+  await assertNoSidewaysScroll(tab.page, address);
+  await tab.close();
+}
+
+test("prototypes are filtered by a sign of their health", async () => {
+  const tab = await openPage(browser);
+  await tab.page.goto(`${studio.url}/runs/${run}/prototypes`);
+  const filter = tab.page.getByRole("navigation", { name: "Health" });
+  const link = filter.getByRole("link", { name: /^overfull/ });
+  const wanted = Number(await link.locator("b").innerText());
+  await link.click();
+  await tab.page.waitForURL(/health=overfull/);
+  assert.equal(await tab.page.locator(".proto-card").count(), wanted);
+  await tab.page.getByText("What these mean").click();
+  assert.ok(await tab.page.getByText(/More than 4 times the mean/).last().isVisible());
+  await tab.close();
+  await assertReadable(`/runs/${run}/prototypes?health=overfull`);
+});
