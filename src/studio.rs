@@ -8,6 +8,7 @@
 //! Locks, in the order in which they may be nested: desk, one run's recorder, live.
 
 mod ancestry;
+mod changes;
 mod comparison;
 mod create;
 mod data_dir;
@@ -51,6 +52,7 @@ use protoclip::config::{ConfigErrors, RunConfig};
 use protoclip::device::DeviceChoice;
 use protoclip::prototypes::FeatureSnapshot;
 
+pub use changes::{ChangeId, ChangeView};
 pub use comparison::{
     Compared, ComparedCurve, Comparison, ComparisonAxis, ComparisonQuery, FEWEST_COMPARED,
     MOST_COMPARED, PlacedBucket, listed_runs,
@@ -70,7 +72,7 @@ pub use prototypes::{
     PrototypeSort, SampleView,
 };
 pub use recorder::{Change, NewPrototypes, Recorder};
-pub use run_directory::{ForkOrigin, RunDirectory, RunMeta};
+pub use run_directory::{ForkOrigin, OmittedChange, RunDirectory, RunMeta};
 pub use run_id::RunId;
 pub use run_log::{LineKind, LogLine, NewLine};
 pub use run_snapshot::{PhaseProgress, RunSnapshot};

@@ -1,5 +1,6 @@
 //! The JSON API, one file per noun.
 
+mod changes;
 mod compare;
 mod data_sets;
 mod picture;
@@ -16,6 +17,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     [
         runs::endpoints(),
         steering::endpoints(),
+        changes::endpoints(),
         series::endpoints(),
         prototypes::endpoints(),
         compare::endpoints(),

@@ -17,6 +17,7 @@ mod prototypes;
 mod respond;
 mod run_actions;
 mod run_card;
+mod run_changes;
 mod run_config;
 mod run_evaluate;
 mod run_live;
@@ -50,6 +51,11 @@ pub fn router() -> Router<AppState> {
         .route("/runs/{id}/config", get(run_config::config))
         .route("/runs/{id}/log", get(run_log::log))
         .route("/runs/{id}/controls", post(run_actions::steer))
+        .route("/runs/{id}/changes", get(run_changes::changes))
+        .route(
+            "/runs/{id}/changes/{step}/{field}/{action}",
+            post(run_changes::act),
+        )
         .route("/runs/{id}/rename", post(run_actions::rename))
         .route("/runs/{id}/{action}", post(run_actions::act))
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use protoclip::train::{AppliesAt, Control, ControlChange, StopReason};
 use serde_json::json;
 
+use super::changes::ChangeId;
 use super::queue::Queue;
 use super::recorder::{Change, state_line};
 use super::run_log::{LineKind, NewLine};
@@ -29,6 +30,14 @@ pub(super) struct Active {
     pub(super) control: Arc<Control>,
     /// Absent for the moment between taking its turn and opening its store.
     pub(super) recorder: Option<SharedRecorder>,
+}
+
+/// A change of settings that a person asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Wish {
+    pub(super) change: ControlChange,
+    /// The earlier change that it takes back.
+    pub(super) undoes: Option<ChangeId>,
 }
 
 /// Closing the files of a run that ended takes milliseconds.
@@ -72,11 +81,19 @@ impl Studio {
     /// # Errors
     /// When the run does not train, or names each value that is out of range.
     pub fn steer(&self, id: &RunId, change: &ControlChange) -> Result<AppliesAt, StudioError> {
+        let wish = Wish {
+            change: *change,
+            undoes: None,
+        };
+        self.steer_as(id, &wish)
+    }
+
+    pub(super) fn steer_as(&self, id: &RunId, wish: &Wish) -> Result<AppliesAt, StudioError> {
         let active = self.active(id, Request::Steer)?;
-        let applies_at = active.control.change(change)?;
+        let applies_at = active.control.change(&wish.change)?;
         if let Some(recorder) = &active.recorder {
             let mut recorder = session::lock(recorder);
-            let line = accepted_line(recorder.snapshot().step, change, applies_at);
+            let line = accepted_line(recorder.snapshot().step, wish, applies_at);
             let stored = recorder.accept(active.control.values(), line)?;
             let controls = recorder.snapshot().controls;
             self.live
@@ -219,8 +236,8 @@ impl Studio {
     }
 }
 
-fn accepted_line(step: u64, change: &ControlChange, applies_at: AppliesAt) -> NewLine {
-    let asked = serde_json::to_value(change).unwrap_or_default();
+fn accepted_line(step: u64, wish: &Wish, applies_at: AppliesAt) -> NewLine {
+    let asked = serde_json::to_value(wish.change).unwrap_or_default();
     let changes: Vec<String> = asked
         .as_object()
         .into_iter()
@@ -234,10 +251,14 @@ fn accepted_line(step: u64, change: &ControlChange, applies_at: AppliesAt) -> Ne
         (None, Some(step)) => format!("from step {step}"),
         (None, None) => "as they are already".into(),
     };
+    let why = match &wish.undoes {
+        Some(undone) => format!("; undoes step {}", undone.step),
+        None => String::new(),
+    };
     NewLine::new(
         step,
         LineKind::ControlAccepted,
-        format!("asked for {} {when}", changes.join(", ")),
-        json!({"change": asked, "applies_at": applies_at}),
+        format!("asked for {} {when}{why}", changes.join(", ")),
+        json!({"change": asked, "applies_at": applies_at, "undoes": wish.undoes}),
     )
 }

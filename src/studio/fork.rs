@@ -11,7 +11,7 @@ use protoclip::train::{CheckpointInfo, ControlValues};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::run_directory::{ForkOrigin, RunDirectory, RunMeta};
+use super::run_directory::{ForkOrigin, OmittedChange, RunDirectory, RunMeta};
 use super::run_log::{LineKind, NewLine};
 use super::run_snapshot::RunSnapshot;
 use super::run_store::{Batch, Point, RunStore};
@@ -39,6 +39,16 @@ impl Studio {
     /// # Errors
     /// When there is no such run or checkpoint, or a setting is wrong.
     pub fn fork(&self, id: &RunId, request: ForkRequest) -> Result<RunId, StudioError> {
+        self.fork_omitting(id, request, None)
+    }
+
+    /// As [`Studio::fork`], without a change that took effect right after the checkpoint.
+    pub(super) fn fork_omitting(
+        &self,
+        id: &RunId,
+        request: ForkRequest,
+        without: Option<OmittedChange>,
+    ) -> Result<RunId, StudioError> {
         let origin = self.readable(id)?;
         let from = self.data_dir.run(id);
         let checkpoint = self.fork_point(&from, request.step)?;
@@ -56,6 +66,7 @@ impl Studio {
         }
         let config = config.validate()?.into_inner();
         let now = Timestamp::now();
+        let omitted = without.as_ref().map(|omitted| omitted.controls);
         let meta = RunMeta {
             id: RunId::new(now, config.preset),
             name: config.name.clone(),
@@ -65,6 +76,7 @@ impl Studio {
             forked_from: Some(ForkOrigin {
                 run: id.clone(),
                 step: checkpoint.step,
+                without,
             }),
         };
         let to = self.data_dir.run(&meta.id);
@@ -72,7 +84,7 @@ impl Studio {
         snapshot.step = checkpoint.step;
         snapshot.episode = checkpoint.episode;
         snapshot.checkpoint_step = Some(checkpoint.step);
-        snapshot.controls = ControlValues::of(&config);
+        snapshot.controls = omitted.unwrap_or_else(|| ControlValues::of(&config));
         to.create_with(&meta, &config, |staged| {
             copy_checkpoint(&checkpoint, staged)?;
             copy_prototypes(&from, staged, checkpoint.step)?;
@@ -102,6 +114,21 @@ impl Studio {
             })
         })
     }
+}
+
+fn forked(origin: &ForkOrigin) -> String {
+    let without = origin.without.as_ref().map(|omitted| {
+        let (field, step) = (&omitted.change.field, omitted.change.step);
+        format!(
+            ", without the change of {field} at step {step}: it stays {}",
+            omitted.from
+        )
+    });
+    let without = without.unwrap_or_default();
+    format!(
+        "forked from {} at step {}{without}",
+        origin.run, origin.step
+    )
 }
 
 fn copy_checkpoint(checkpoint: &CheckpointInfo, to: &RunDirectory) -> Result<(), StudioError> {
@@ -165,10 +192,10 @@ fn copy_store(
             target.commit(&std::mem::take(&mut batch), snapshot)?;
         }
     }
-    let message = match &meta.forked_from {
-        Some(origin) => format!("forked from {} at step {}", origin.run, origin.step),
-        None => "forked".into(),
-    };
+    let message = meta
+        .forked_from
+        .as_ref()
+        .map_or_else(|| "forked".into(), forked);
     batch.lines.push(NewLine::new(
         snapshot.step,
         LineKind::State,

@@ -350,6 +350,7 @@ mod tests {
             hash: String::new(),
             score: None,
             pinned: false,
+            pin_reason: None,
         };
         let left = recorder.snapshot().clone();
         drop(recorder);

@@ -8,13 +8,15 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use protoclip::config::RunConfig;
+use protoclip::train::ControlValues;
 use serde::{Deserialize, Serialize};
 
+use super::changes::ChangeId;
 use super::lock_file::{Acquired, LockFile};
 use super::{RunId, StudioError};
 
 /// What `run.json` holds: the parts of a run that a person names. Progress is in `run.db`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunMeta {
     pub id: RunId,
     pub name: String,
@@ -30,10 +32,33 @@ pub struct RunMeta {
 }
 
 /// Where a forked run comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ForkOrigin {
     pub run: RunId,
     pub step: u64,
+    /// The change of settings that this run goes on without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub without: Option<OmittedChange>,
+}
+
+/// A change of settings that a fork leaves out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OmittedChange {
+    #[serde(flatten)]
+    pub change: ChangeId,
+    pub from: f64,
+    pub to: f64,
+    /// The settings that the fork starts with.
+    pub controls: ControlValues,
+}
+
+impl ForkOrigin {
+    /// The settings of a session that goes on from the checkpoint at `step`, where they are not
+    /// those of the checkpoint.
+    pub(crate) fn controls_from(&self, step: u64) -> Option<ControlValues> {
+        let omitted = self.without.as_ref()?;
+        (step == self.step).then_some(omitted.controls)
+    }
 }
 
 /// Paths of one run.

@@ -40,7 +40,8 @@ pub enum LineKind {
     Prototypes,
     /// A person asked for a change of settings; `data` has the values and when they apply.
     ControlAccepted,
-    /// A change took effect; `data` has `field`, `from`, `to`, `episode`.
+    /// A change took effect; `data` has `field`, `from`, `to`, `episode`, and `before`, what a
+    /// run without the change goes on from.
     ControlApplied,
     Checkpoint,
     Paused,
@@ -149,6 +150,7 @@ fn control_applied(event: &TrainEvent) -> Option<NewLine> {
         field,
         from,
         to,
+        before,
     } = event
     else {
         return None;
@@ -157,7 +159,7 @@ fn control_applied(event: &TrainEvent) -> Option<NewLine> {
         *step,
         LineKind::ControlApplied,
         format!("{field} changed from {from} to {to}"),
-        json!({"episode": episode, "field": field, "from": from, "to": to}),
+        json!({"episode": episode, "field": field, "from": from, "to": to, "before": before}),
     ))
 }
 
@@ -192,13 +194,14 @@ mod tests {
             field: "prototype_count".into(),
             from: 128.0,
             to: 256.0,
+            before: None,
         };
         let line = NewLine::of_event(&event, 40).expect("logged");
         assert_eq!((line.step, line.kind), (41, LineKind::ControlApplied));
         assert_eq!(line.message, "prototype_count changed from 128 to 256");
         assert_eq!(
             line.data,
-            json!({"episode": 3, "field": "prototype_count", "from": 128.0, "to": 256.0})
+            json!({"episode": 3, "field": "prototype_count", "from": 128.0, "to": 256.0, "before": null})
         );
     }
 

@@ -268,6 +268,7 @@ mod tests {
                 field: field.into(),
                 from: 0.0,
                 to,
+                before: None,
             });
         }
         let controls = snapshot.controls;

@@ -188,7 +188,9 @@ impl RunStore {
             let mark = checkpoint_mark(&transaction, step)?;
             transaction.execute("DELETE FROM points WHERE step > ?1", [step])?;
             transaction.execute(
-                "DELETE FROM events WHERE step > ?1 OR seq > ?2",
+                // A change of K has the step of the checkpoint from before it.
+                "DELETE FROM events WHERE step > ?1 OR seq > ?2 OR (kind = 'control_applied'
+                 AND json_extract(json, '$.data.before.checkpoint_step') >= ?1)",
                 (step, mark),
             )?;
             let snapshot = begin(latest(&transaction)?);
@@ -256,8 +258,8 @@ fn put_snapshot(transaction: &Transaction<'_>, snapshot: &RunSnapshot) -> rusqli
 }
 
 /// Number of the last event before the checkpoint at `step`; the largest number when unknown.
-fn checkpoint_mark(transaction: &Transaction<'_>, step: u64) -> rusqlite::Result<i64> {
-    let mark: Option<String> = transaction
+fn checkpoint_mark(connection: &Connection, step: u64) -> rusqlite::Result<i64> {
+    let mark: Option<String> = connection
         .query_row(
             "SELECT value FROM meta WHERE key = 'checkpoint ' || ?1",
             [step],

@@ -124,6 +124,11 @@ impl Studio {
         let record = self.record(&active.id)?;
         let config = run.read_config()?.validate()?;
         let resume = self.runner.latest_intact(run.path());
+        let origin = record.meta.forked_from.as_ref();
+        let omitting = origin.and_then(|o| o.controls_from(resume.as_ref()?.step));
+        if let Some(values) = omitting {
+            active.control.start_with(values);
+        }
         let (recorder, change) = Recorder::begin(&run, &record.snapshot, resume.as_ref())?;
         let mut listener = LiveListener {
             studio: self,

@@ -14,5 +14,6 @@ mod lifecycle;
 mod pages;
 mod program;
 mod prototypes;
+mod steering;
 mod support;
 mod weights;

@@ -17,6 +17,7 @@ mod passes;
 pub(crate) mod replay;
 mod schedule;
 mod session;
+mod steer;
 mod step;
 mod step_bench;
 mod tensors;
@@ -31,7 +32,7 @@ pub use control::{
     AppliesAt, Command, Control, ControlChange, ControlValues, Position, StopReason,
 };
 pub use episode::{EpisodePrototypes, TranslatedPrototypes, snapshot_file, snapshot_steps};
-pub use event::{LogLevel, Observer, ObserverError, Phase, Tag, TrainEvent, tag};
+pub use event::{BeforeChange, LogLevel, Observer, ObserverError, Phase, Tag, TrainEvent, tag};
 pub use export::{ExportError, ExportOptions, Exported, export_checkpoint};
 pub use extract::{EpisodeFeatures, Matrix, extract_features};
 pub use feature_files::{feature_file, feature_steps};
@@ -39,5 +40,6 @@ pub use meter::ThroughputMeter;
 pub use optimizer::{RunOptimizer, clip_gradients};
 pub(crate) use schedule::LearningRateWindow;
 pub use schedule::{LearningRateSchedule, LearningRates};
+pub use steer::BEFORE_CHANGE;
 pub use step_bench::StepBench;
 pub use trainer::{Outcome, TrainError, TrainJob, run};

@@ -4,7 +4,9 @@ use askama::Template;
 use protoclip::train::{Phase, tag};
 
 use super::figures::{NONE, duration, figure, figure_or_none, grouped};
-use crate::studio::{Request, RunState, RunView};
+use super::run_changes::difference_address;
+use super::run_live::lever_label;
+use crate::studio::{ForkOrigin, Request, RunState, RunView};
 
 /// A state by word, shape and colour.
 #[derive(Debug, Template)]
@@ -45,6 +47,30 @@ pub(super) struct RunCard {
 pub(super) struct Origin {
     pub(super) run: String,
     pub(super) step: String,
+    /// The change that the fork goes on without.
+    pub(super) without: Option<String>,
+    /// Address of the curves of the difference.
+    pub(super) difference: String,
+}
+
+impl Origin {
+    fn new(view: &RunView, fork: &ForkOrigin) -> Self {
+        let without = fork.without.as_ref().map(|omitted| {
+            format!(
+                "{} {} → {} at step {}",
+                lever_label(&omitted.change.field),
+                figure(omitted.from),
+                figure(omitted.to),
+                grouped(omitted.change.step)
+            )
+        });
+        Self {
+            run: fork.run.to_string(),
+            step: grouped(fork.step),
+            without,
+            difference: difference_address(&view.id, &fork.run),
+        }
+    }
 }
 
 impl RunCard {
@@ -58,10 +84,10 @@ impl RunCard {
                 name: view.state.name(),
             },
             reason: reason(view),
-            origin: view.forked_from.as_ref().map(|fork| Origin {
-                run: fork.run.to_string(),
-                step: grouped(fork.step),
-            }),
+            origin: view
+                .forked_from
+                .as_ref()
+                .map(|fork| Origin::new(view, fork)),
             step: grouped(view.step),
             total_steps: if view.total_steps > 0 {
                 grouped(view.total_steps)

@@ -9,6 +9,7 @@ use super::chart_catalogue::{Chart, charts};
 use super::figures::{figure, typed};
 use super::respond::page;
 use super::run_card::RunCard;
+use super::run_changes::ChangeList;
 use super::run_log::LogTable;
 use super::shell::Shell;
 use crate::server::AppState;
@@ -23,6 +24,7 @@ struct LivePage {
     waiting: &'static str,
     charts: Vec<Chart>,
     dock: Dock,
+    changes: ChangeList,
     log: LogTable,
 }
 
@@ -63,10 +65,12 @@ pub(super) async fn live(
     page(state, shell, move |studio, shell| {
         let id = RunId::from(id.as_str());
         let view = studio.run(&id)?;
-        let log = LogTable::newest(studio, &view, EVENTS, "")?;
+        let shell = shell.in_section("runs");
+        let log = LogTable::newest(studio, &shell, &view, EVENTS, "")?;
+        let changes = ChangeList::read(studio, &shell, &id)?;
         let run = RunCard::new(&view);
         Ok(LivePage {
-            shell: shell.in_section("runs"),
+            shell,
             tab: "live",
             waiting: if view.state.is_active() {
                 "Waiting for the first point"
@@ -75,6 +79,7 @@ pub(super) async fn live(
             },
             charts: charts(&view),
             dock: Dock::new(&view, run.can_steer),
+            changes,
             run,
             log,
         })
@@ -107,44 +112,51 @@ impl Dock {
 }
 
 fn levers(values: &ControlValues, has_teacher: bool) -> Vec<Lever> {
-    let lever = |field, label, value: f64, help| Lever {
+    let lever = |field, value: f64, help| Lever {
         field,
-        label,
+        label: lever_label(field),
         help,
         current: typed(value),
         shown: figure(value),
     };
     let mut levers = vec![lever(
         "prototype_count",
-        "Prototypes K",
         values.prototype_count as f64,
         "Clusters of each space, from the next episode",
     )];
     if has_teacher {
         levers.push(lever(
             "external_weight",
-            "Teacher weight",
             values.external_weight,
             "Factor of the external teacher's loss",
         ));
     }
     levers.push(lever(
         "proto_weight",
-        "Prototype weight",
         values.proto_weight,
         "Factor of the prototype loss",
     ));
     levers.push(lever(
         "target_temperature",
-        "Target temperature",
         values.target_temperature,
         "Softmax temperature of the soft targets",
     ));
     levers.push(lever(
         "learning_rate_factor",
-        "Learning rate ×",
         values.learning_rate_factor,
         "Factor on the scheduled learning rates",
     ));
     levers
+}
+
+/// What people call a setting that can be steered.
+pub(super) fn lever_label(field: &str) -> &'static str {
+    match field {
+        "prototype_count" => "Prototypes K",
+        "external_weight" => "Teacher weight",
+        "proto_weight" => "Prototype weight",
+        "target_temperature" => "Target temperature",
+        "learning_rate_factor" => "Learning rate ×",
+        _ => "Setting",
+    }
 }

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::figures::{clock, grouped};
 use super::respond::page;
 use super::run_card::RunCard;
+use super::run_changes::ChangeActions;
 use super::shell::Shell;
 use crate::server::AppState;
 use crate::studio::{LineKind, LogLine, RunId, RunView, Studio, StudioError};
@@ -57,6 +58,8 @@ pub(super) struct LineView {
     pub(super) step: String,
     pub(super) kind: String,
     pub(super) message: String,
+    /// What can be done about it, where it is a change of settings.
+    pub(super) actions: Option<ChangeActions>,
 }
 
 const KINDS: [LineKind; 10] = [
@@ -86,9 +89,10 @@ pub(super) async fn log(
     page(state, shell, move |studio, shell| {
         let id = RunId::from(id.as_str());
         let view = studio.run(&id)?;
-        let log = LogTable::newest(studio, &view, ROWS, &query.kind)?;
+        let shell = shell.in_section("runs");
+        let log = LogTable::newest(studio, &shell, &view, ROWS, &query.kind)?;
         Ok(LogPage {
-            shell: shell.in_section("runs"),
+            shell,
             tab: "log",
             run: RunCard::new(&view),
             kinds: KINDS.map(KindOption::new).into(),
@@ -115,6 +119,7 @@ impl LogTable {
     /// The newest `most` lines of a kind; a run that cannot be read has none.
     pub(super) fn newest(
         studio: &Studio,
+        shell: &Shell,
         run: &RunView,
         most: usize,
         kind: &str,
@@ -128,8 +133,17 @@ impl LogTable {
         let wanted = |line: &&LogLine| kind.is_empty() || line.kind.name() == kind;
         let total = lines.iter().filter(wanted).count();
         let newest = lines.iter().rev().filter(wanted).take(most);
+        let changes = if run.broken {
+            Vec::new()
+        } else {
+            studio.changes(&run.id)?
+        };
+        let actions = |line: &LogLine| {
+            let change = changes.iter().find(|change| change.is_of(line))?;
+            Some(ChangeActions::new(shell, "log", &run.id, change))
+        };
         Ok(Self {
-            lines: newest.map(LineView::new).collect(),
+            lines: newest.map(|l| LineView::new(l, actions(l))).collect(),
             last,
             most,
             kind: kind.to_owned(),
@@ -139,7 +153,7 @@ impl LogTable {
 }
 
 impl LineView {
-    fn new(line: &LogLine) -> Self {
+    fn new(line: &LogLine, actions: Option<ChangeActions>) -> Self {
         Self {
             level: match line.level {
                 LogLevel::Info => "info",
@@ -151,6 +165,7 @@ impl LineView {
             step: grouped(line.step),
             kind: line.kind.name().replace('_', " "),
             message: line.message.clone(),
+            actions,
         }
     }
 }

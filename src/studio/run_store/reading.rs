@@ -6,9 +6,9 @@ use rusqlite::{OptionalExtension, Row};
 use serde_json::Value;
 
 use super::super::StudioError;
-use super::super::run_log::{LogLine, NewLine};
+use super::super::run_log::{LineKind, LogLine, NewLine};
 use super::super::run_snapshot::RunSnapshot;
-use super::{RunStore, number};
+use super::{RunStore, checkpoint_mark, number};
 
 impl RunStore {
     /// The snapshot of the last commit; `None` before the first.
@@ -81,13 +81,18 @@ impl RunStore {
         read().map_err(StudioError::database(&self.path))
     }
 
-    /// All log lines up to a step, without their numbers, oldest first.
+    /// All log lines up to a step, and before its checkpoint where there is one, without their
+    /// numbers, oldest first.
     ///
     /// # Errors
     /// When they cannot be read.
     pub fn lines_until(&self, step: u64) -> Result<Vec<NewLine>, StudioError> {
+        let mark = checkpoint_mark(&self.connection, step);
+        let mark = mark.map_err(StudioError::database(&self.path))?;
         let lines = self.lines(0, i64::MAX as usize)?;
-        let wanted = lines.into_iter().filter(|line| line.step <= step);
+        let wanted = lines
+            .into_iter()
+            .filter(|line| line.step <= step && line.seq <= mark && !is_applied_after(line, step));
         Ok(wanted.map(NewLine::from).collect())
     }
 
@@ -102,6 +107,14 @@ impl RunStore {
             })
             .map_err(StudioError::database(&self.path))
     }
+}
+
+/// Whether a line is about a change that took effect just after the checkpoint at `step` or later.
+fn is_applied_after(line: &LogLine, step: u64) -> bool {
+    line.kind == LineKind::ControlApplied
+        && line.data["before"]["checkpoint_step"]
+            .as_u64()
+            .is_some_and(|saved| saved >= step)
 }
 
 fn line_of(row: &Row<'_>) -> rusqlite::Result<LogLine> {

@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use protoclip::train::{
-    CheckpointInfo, Command, Control, ControlValues, Observer, Outcome, StopReason, TrainError,
-    TrainEvent, tag,
+    BeforeChange, CheckpointInfo, Command, Control, ControlValues, Observer, Outcome, StopReason,
+    TrainError, TrainEvent, tag,
 };
 use protoclip_studio::studio::{RunJob, Runner};
 
@@ -75,6 +75,45 @@ fn save(directory: &Path, step: u64, observer: &mut dyn Observer) -> Result<(), 
     Ok(())
 }
 
+/// Takes what was asked for as the product does: K between episodes, the rest at every step, after
+/// a checkpoint.
+fn change(
+    directory: &Path,
+    step: u64,
+    controls: &mut ControlValues,
+    (observer, control): (&mut dyn Observer, &Control),
+) -> Result<(), TrainError> {
+    let mut wanted = control.begin_step(step + 1);
+    if !step.is_multiple_of(STEPS_PER_EPISODE) {
+        wanted.prototype_count = controls.prototype_count;
+    }
+    let values = |controls: &ControlValues| serde_json::to_value(controls).expect("writes");
+    let (old, new) = (values(controls), values(&wanted));
+    if old != new {
+        save(directory, step, observer)?;
+    }
+    for (field, to) in new.as_object().expect("an object") {
+        if old[field] == *to {
+            continue;
+        }
+        let mut without = new.clone();
+        without[field] = old[field].clone();
+        observer.on_event(TrainEvent::ControlApplied {
+            episode: step / STEPS_PER_EPISODE,
+            step: step + 1,
+            field: field.clone(),
+            from: old[field].as_f64().expect("a number"),
+            to: to.as_f64().expect("a number"),
+            before: Some(BeforeChange {
+                checkpoint_step: step,
+                without: serde_json::from_value(without).expect("reads"),
+            }),
+        })?;
+    }
+    *controls = wanted;
+    Ok(())
+}
+
 fn started(step: u64, controls: ControlValues) -> TrainEvent {
     TrainEvent::Started {
         step,
@@ -101,6 +140,7 @@ fn saved(path: PathBuf) -> CheckpointInfo {
         hash: format!("hash-{step}"),
         score: None,
         pinned: false,
+        pin_reason: None,
     }
 }
 
@@ -116,7 +156,8 @@ impl Runner for ScriptedRunner {
         let nice = rustix::process::getpriority_process(None).expect("asks");
         assert_eq!(nice, 19, "the trainer thread yields");
         let mut step = job.resume.as_ref().map_or(0, |checkpoint| checkpoint.step);
-        observer.on_event(started(step, control.values()))?;
+        let mut controls = control.values();
+        observer.on_event(started(step, controls))?;
         let actions = self.actions.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             match control.command() {
@@ -151,8 +192,8 @@ impl Runner for ScriptedRunner {
             let done = |step| self.acknowledgements.send(step).expect("the test listens");
             match action {
                 Action::Step(loss) => {
+                    change(&job.directory, step, &mut controls, (observer, control))?;
                     step += 1;
-                    control.begin_step(step);
                     observer.on_event(TrainEvent::Points {
                         step,
                         points: vec![(tag::LOSS_TOTAL.into(), loss)],

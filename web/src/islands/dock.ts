@@ -2,6 +2,7 @@
 import { ApiError, call, type Controls, type RunView, runPath } from "../api.ts";
 import { figure } from "../format.ts";
 import { all, first, make, setText } from "../shell/dom.ts";
+import { refresh, throttled } from "../shell/fragment.ts";
 import { hub } from "../stream/hub.ts";
 import { readLog, readRun } from "../stream/payloads.ts";
 import { readWish, type Wish } from "./levers.ts";
@@ -56,18 +57,32 @@ class Dock {
       void this.#send();
     });
     this.form.addEventListener("reset", () => setTimeout(() => this.#preview()));
+    const renew = this.#changes();
+    let state = "";
     hub.on("run", (data) => {
       const run = readRun(data);
-      if (run?.id === this.run) this.#current(run);
+      if (run?.id !== this.run) return;
+      this.#current(run);
+      if (state !== "" && state !== run.state) renew();
+      state = run.state;
     });
     hub.on("log", (data) => {
       const entry = readLog(data);
       if (entry?.run !== this.run) return;
       for (const line of entry.lines) {
         if (line.kind === "control_applied") this.#say(`Applied at step ${line.step}: ${line.message}.`);
+        if (line.kind.startsWith("control_")) renew();
       }
     });
     this.#preview();
+  }
+
+  /** The list of changes below the levers, renewed by what is returned. */
+  #changes(): () => void {
+    const list = first("[data-changes]", HTMLElement);
+    return throttled(300, () => {
+      if (list) void refresh(list);
+    });
   }
 
   #current(run: RunView): void {

@@ -19,13 +19,13 @@ export function mountEventLog(): void {
       last = line.seq;
       if (wanted !== "" && wanted !== line.kind) continue;
       body.querySelector("[data-none]")?.remove();
-      body.prepend(row(line));
+      body.prepend(row(line, run ?? ""));
     }
     while (body.rows.length > most) body.deleteRow(-1);
   });
 }
 
-function row(line: LogLine): HTMLTableRowElement {
+function row(line: LogLine, run: string): HTMLTableRowElement {
   const time = new Date(line.time);
   return make(
     "tr",
@@ -33,6 +33,22 @@ function row(line: LogLine): HTMLTableRowElement {
     make("td", {}, make("time", { datetime: line.time }, clock(time))),
     make("td", { class: "number" }, grouped(line.step)),
     make("td", { class: "kind" }, line.kind.replaceAll("_", " ")),
-    make("td", { class: "message" }, line.message),
+    make("td", { class: "message" }, line.message, ...actions(line, run)),
   );
+}
+
+/** What can be done about a change that just took effect: as `partials/change_actions.html`. */
+function actions(line: LogLine, run: string): HTMLElement[] {
+  const field = line.data?.["field"];
+  if (line.kind !== "control_applied" || typeof field !== "string") return [];
+  const page = `/runs/${encodeURIComponent(run)}/changes/${line.step}/${encodeURIComponent(field)}`;
+  const form = (action: string, label: string, attributes: Record<string, string>) =>
+    make(
+      "form",
+      { method: "post", action: `${page}/${action}`, "data-api": `POST /api${page}/${action}`, ...attributes },
+      make("button", { class: "button bare small", "aria-label": `${label}: ${line.message}` }, label),
+    );
+  const buttons = [form("undo", "Undo", { "data-done": "Undone, as soon as it applies." })];
+  if (line.data?.["before"]) buttons.push(form("fork", "Fork without", { "data-go": "/runs/{id}" }));
+  return [make("span", { class: "row-actions" }, ...buttons)];
 }

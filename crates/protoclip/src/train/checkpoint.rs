@@ -13,7 +13,7 @@ use super::TrainError;
 
 /// Name of the file that lists and hashes the others.
 pub(super) const MANIFEST: &str = "MANIFEST.json";
-/// A checkpoint directory holding a file of this name is never pruned.
+/// A checkpoint directory holding a file of this name is never pruned; the file says why.
 pub const PINNED: &str = "PINNED";
 const FOLDER: &str = "checkpoints";
 const FORMAT: u32 = 1;
@@ -32,6 +32,8 @@ pub struct CheckpointInfo {
     /// Mean retrieval recall when it was written, if it had been measured; the best is kept.
     pub score: Option<f64>,
     pub pinned: bool,
+    /// Why it is pinned, where that is known.
+    pub pin_reason: Option<String>,
 }
 
 /// A directory that looks like a checkpoint but fails its manifest.
@@ -123,13 +125,15 @@ pub fn verify_checkpoint(directory: &Path) -> Result<(), String> {
 }
 
 /// Writes a checkpoint: `fill` puts files into the directory it is given; the manifest, the
-/// durability and the rename are done here.
+/// durability and the rename are done here. With a reason the checkpoint is pinned; one that
+/// replaces a pinned one stays pinned.
 ///
 /// # Errors
 /// When a file cannot be written; nothing becomes visible then.
 pub fn write_checkpoint(
     run_directory: &Path,
     header: &CheckpointHeader,
+    pin: Option<&str>,
     fill: impl FnOnce(&Path) -> Result<(), TrainError>,
 ) -> Result<CheckpointInfo, TrainError> {
     let parent = run_directory.join(FOLDER);
@@ -143,6 +147,10 @@ pub fn write_checkpoint(
     fs::create_dir_all(&temporary).map_err(failed)?;
     fill(&temporary)?;
     seal(&temporary, header).map_err(failed)?;
+    let old_pin = fs::read_to_string(target.join(PINNED)).ok();
+    if let Some(reason) = pin.or(old_pin.as_deref()) {
+        pin_directory(&temporary, reason).map_err(failed)?;
+    }
     retire(&target).map_err(failed)?;
     fs::rename(&temporary, &target).map_err(failed)?;
     sync(&parent).map_err(failed)?;
@@ -222,6 +230,14 @@ fn seal(directory: &Path, header: &CheckpointHeader) -> io::Result<()> {
     sync(directory)
 }
 
+/// Outside the manifest, since a person may unpin it later.
+fn pin_directory(directory: &Path, reason: &str) -> io::Result<()> {
+    let mut file = File::create(directory.join(PINNED))?;
+    file.write_all(reason.as_bytes())?;
+    file.sync_all()?;
+    sync(directory)
+}
+
 fn sync(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
@@ -264,6 +280,7 @@ fn inspect(directory: &Path) -> Result<CheckpointInfo, String> {
             ));
         }
     }
+    let pin = fs::read_to_string(directory.join(PINNED)).ok();
     Ok(CheckpointInfo {
         step: manifest.header.step,
         episode: manifest.header.episode,
@@ -272,6 +289,7 @@ fn inspect(directory: &Path) -> Result<CheckpointInfo, String> {
         hash,
         score: manifest.header.score,
         pinned: directory.join(PINNED).exists(),
+        pin_reason: pin.filter(|reason| !reason.trim().is_empty()),
     })
 }
 
@@ -289,7 +307,7 @@ mod tests {
     }
 
     fn write(run: &Path, step: u64, score: Option<f64>) -> CheckpointInfo {
-        write_checkpoint(run, &header(step, score), |folder| {
+        write_checkpoint(run, &header(step, score), None, |folder| {
             fs::write(folder.join("model"), vec![step as u8; 1000]).expect("writes");
             fs::write(folder.join("state"), b"state").expect("writes");
             Ok(())
@@ -356,10 +374,24 @@ mod tests {
     }
 
     #[test]
+    fn a_pinned_checkpoint_says_why_and_stays_pinned_when_written_again() {
+        let run = tempfile::tempdir().expect("folder");
+        let fill = |_: &Path| Ok(());
+        let header = header(10, None);
+        let pinned = write_checkpoint(run.path(), &header, Some("before change"), fill);
+        let pinned = pinned.expect("writes");
+        assert_eq!(pinned.pin_reason.as_deref(), Some("before change"));
+        let again = write_checkpoint(run.path(), &header, None, fill).expect("writes");
+        assert_eq!((again.pinned, again.pin_reason), (true, pinned.pin_reason));
+        fs::remove_file(again.path.join(PINNED)).expect("unpins");
+        assert_eq!(verify_checkpoint(&again.path), Ok(()));
+    }
+
+    #[test]
     fn a_failed_write_leaves_the_old_checkpoint_in_place() {
         let run = tempfile::tempdir().expect("folder");
         let before = write(run.path(), 10, None);
-        let failed = write_checkpoint(run.path(), &header(10, None), |_| {
+        let failed = write_checkpoint(run.path(), &header(10, None), None, |_| {
             Err(TrainError::Other("disk full".into()))
         });
         assert!(failed.is_err());

@@ -90,7 +90,7 @@ struct State {
     position: Position,
     /// Whether an episode has begun; before that a change of K applies to the very first one.
     begun: bool,
-    /// Whether somebody changed a value of this control.
+    /// Whether somebody decided on values of this control.
     changed: bool,
     checkpoint_wanted: bool,
     plain_clip: bool,
@@ -226,6 +226,12 @@ impl Control {
         if !state.changed {
             state.wanted = values;
         }
+    }
+
+    /// Starts from these values instead of a checkpoint's, unless somebody has steered meanwhile.
+    pub fn start_with(&self, values: ControlValues) {
+        self.adopt(values);
+        self.lock().changed = true;
     }
 
     /// Trainer: begins an episode and takes the K that is in force for it. One lock, so that every

@@ -84,6 +84,15 @@ pub enum Phase {
     Checkpoint,
 }
 
+/// What a run without a steering change goes on from.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct BeforeChange {
+    /// Step of the checkpoint that was written just before the change took effect.
+    pub checkpoint_step: u64,
+    /// The settings accepted then, with the changed one as it was.
+    pub without: ControlValues,
+}
+
 /// One message of a run, in the order of its happening.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -131,6 +140,9 @@ pub enum TrainEvent {
         field: String,
         from: f64,
         to: f64,
+        /// Absent where nothing was saved before it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<BeforeChange>,
     },
     /// A checkpoint directory is complete and durable (path relative to the run directory).
     Checkpoint {

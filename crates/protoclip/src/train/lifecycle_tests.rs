@@ -1,5 +1,7 @@
 //! Whole small runs on the built-in data: what is reported, and what a stop and resume change.
 
+mod steering;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;

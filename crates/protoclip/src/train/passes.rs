@@ -12,7 +12,7 @@ use super::extract::{EpisodeFeatures, extract_features};
 use super::meter::percent;
 use super::session::{Flow, PhaseProgress, Session, stop_reason};
 use super::step::{BatchAssignments, PrototypeTensors, StepPlan, take_step};
-use super::{ControlValues, LogLevel, Phase, StopReason, Tag, TrainError, TrainEvent, tag};
+use super::{LogLevel, Phase, StopReason, Tag, TrainError, TrainEvent, tag};
 use crate::config::EvaluatedPairs;
 use crate::data::{Batch, SampleId};
 use crate::prototypes::{PrototypeSnapshot, Space};
@@ -107,22 +107,6 @@ impl Session<'_> {
             self.model = Some(model.lock_image_tower(self.config.fidelity));
         }
         Ok(())
-    }
-
-    fn apply_count(&mut self, wanted: usize) -> Result<(), TrainError> {
-        let from = std::mem::replace(&mut self.place.prototype_count, wanted);
-        self.place.controls.prototype_count = wanted;
-        if from == wanted {
-            return Ok(());
-        }
-        let (episode, step) = (self.place.episode, self.place.step);
-        self.emit(TrainEvent::ControlApplied {
-            episode,
-            step,
-            field: "prototype_count".into(),
-            from: from as f64,
-            to: wanted as f64,
-        })
     }
 
     /// Features, evaluation, clusters and back translation of the current episode.
@@ -349,46 +333,6 @@ impl Session<'_> {
             ]);
         }
         self.points(points)
-    }
-
-    /// Takes the wishes that are in force for this step and reports those that are new.
-    fn apply_controls(&mut self, step: u64) -> Result<ControlValues, TrainError> {
-        let before = self.place.controls;
-        let now = ControlValues {
-            prototype_count: before.prototype_count,
-            ..self.control.begin_step(step)
-        };
-        self.place.controls = now;
-        let episode = self.place.episode;
-        for (field, from, to) in [
-            (
-                "external_weight",
-                before.external_weight,
-                now.external_weight,
-            ),
-            ("proto_weight", before.proto_weight, now.proto_weight),
-            (
-                "target_temperature",
-                before.target_temperature,
-                now.target_temperature,
-            ),
-            (
-                "learning_rate_factor",
-                before.learning_rate_factor,
-                now.learning_rate_factor,
-            ),
-        ] {
-            if from != to {
-                self.emit(TrainEvent::ControlApplied {
-                    episode,
-                    step,
-                    field: field.into(),
-                    from,
-                    to,
-                })?;
-            }
-        }
-        Ok(now)
     }
 }
 

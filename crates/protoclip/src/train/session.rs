@@ -55,6 +55,8 @@ pub(super) struct Session<'a> {
     /// Those of the current episode once they are built.
     pub(super) prototypes: Option<Arc<EpisodePrototypes>>,
     pub(super) meter: ThroughputMeter,
+    /// K before the one of this episode, until the first step with the new one.
+    pub(super) count_before: Option<usize>,
     /// The next pass over the data, where it was started ahead.
     pub(super) upcoming: Option<Upcoming>,
 }
@@ -95,8 +97,6 @@ const MODEL: &str = "model.safetensors";
 const OPTIMIZER: &str = "optimizer.bpk";
 /// Memory for decoded pictures.
 const IMAGE_CACHE_BYTES: usize = 512 << 20;
-/// Longest sleep while paused before the control is looked at again.
-const PAUSE_POLL: Duration = Duration::from_secs(1);
 
 impl<'a> Session<'a> {
     /// Opens device, model and data; `Ok(Err(reason))` when stopped meanwhile.
@@ -144,6 +144,7 @@ impl<'a> Session<'a> {
             place: Place::start(control.values()),
             model: Some(model),
             prototypes: None,
+            count_before: None,
             meter: ThroughputMeter::default(),
             upcoming,
             config,
@@ -213,36 +214,14 @@ impl<'a> Session<'a> {
         self.emit(TrainEvent::Log { level, message })
     }
 
-    /// Obeys pause, checkpoint and stop; called between steps.
-    pub(super) fn obey(&mut self) -> Result<Flow, TrainError> {
-        let mut paused = false;
-        loop {
-            if self.control.take_checkpoint_request() {
-                self.save_checkpoint()?;
-            }
-            let step = self.place.step;
-            match self.control.command() {
-                Command::Stop(reason) => return Ok(Flow::Stop(reason)),
-                Command::Run => {
-                    if paused {
-                        self.meter.start(Instant::now());
-                        self.emit(TrainEvent::Resumed { step })?;
-                    }
-                    return Ok(Flow::GoOn);
-                }
-                Command::Pause => {
-                    if !paused {
-                        paused = true;
-                        self.emit(TrainEvent::Paused { step })?;
-                    }
-                    self.control.wait_while_paused(PAUSE_POLL);
-                }
-            }
-        }
-    }
-
     /// Writes a checkpoint of this very place and prunes older ones.
     pub(super) fn save_checkpoint(&mut self) -> Result<(), TrainError> {
+        self.save_pinned(None)
+    }
+
+    /// As [`Session::save_checkpoint`], never to be pruned where there is a reason.
+    pub(super) fn save_pinned(&mut self, reason: Option<&str>) -> Result<(), TrainError> {
+        self.take_back_count();
         let step = self.place.step;
         self.observer.before_checkpoint(step)?;
         let header = CheckpointHeader {
@@ -251,7 +230,7 @@ impl<'a> Session<'a> {
             data_fingerprint: self.data.fingerprint().to_owned(),
             score: self.place.score,
         };
-        let info = write_checkpoint(&self.directory, &header, |folder| self.fill(folder))?;
+        let info = write_checkpoint(&self.directory, &header, reason, |folder| self.fill(folder))?;
         prune_checkpoints(&self.directory, self.config.checkpoints.keep_last)
             .map_err(|e| checkpoint_error(&info.path, &e))?;
         let path = format!("checkpoints/{step:08}");
