@@ -9,6 +9,7 @@
 
 mod ancestry;
 mod changes;
+mod checkpoints;
 mod comparison;
 mod create;
 mod data_dir;
@@ -43,6 +44,7 @@ mod step_clock;
 mod thumbnails;
 mod trainer;
 mod view;
+mod work;
 
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Instant;
@@ -53,13 +55,20 @@ use protoclip::device::DeviceChoice;
 use protoclip::prototypes::FeatureSnapshot;
 
 pub use changes::{ChangeId, ChangeView};
+pub use checkpoints::{
+    BrokenOnShelf, CheckedFile, CheckpointDetail, CheckpointId, EvaluationRequest, ExportFolder,
+    ImportRequest, Shelf, ShelvedCheckpoint, ShelvedFile, Verification,
+};
 pub use comparison::{
     Compared, ComparedCurve, Comparison, ComparisonAxis, ComparisonQuery, FEWEST_COMPARED,
     MOST_COMPARED, PlacedBucket, listed_runs,
 };
 pub use create::{new_run, start_problems};
 pub use data_dir::DataDir;
-pub use data_sets::{DataSet, DataSetId, DataSetView, DataSets};
+pub use data_sets::{
+    CaptionSummary, DataSet, DataSetId, DataSetView, DataSets, ListedDataSet, MOST_PAIRS, PairPage,
+    PairQuery, PairView, SEARCHED,
+};
 pub use edit::RunEdit;
 pub use error::StudioError;
 pub use fork::ForkRequest;
@@ -84,6 +93,7 @@ pub use series_figure::{FigureFormat, SeriesFigure};
 pub use session::{Listener, SharedRecorder, run_session};
 pub use thumbnails::{SIZES, Thumbnail};
 pub use view::{CheckpointView, RunView, StudioFacts, data_name};
+pub use work::{WorkKind, WorkState, WorkView};
 
 use desk::Desk;
 use file_cache::FileCache;
@@ -106,6 +116,8 @@ pub struct Studio {
     trainer: trainer::TrainerThread,
     lock: Mutex<LockFile>,
     opened: Instant,
+    work: Arc<work::WorkBoard>,
+    verifications: Arc<checkpoints::Verifications>,
 }
 
 /// How a studio is set up.
@@ -125,6 +137,7 @@ impl Studio {
     /// When another server has the directory, or it cannot be read.
     pub fn start(options: StudioOptions) -> Result<Arc<Self>, StudioError> {
         let lock = options.data_dir.lock()?;
+        data_sets::recall(&options.data_dir, &options.data_sets);
         let records = records::load_all(&options.data_dir, &options.data_sets)?;
         let now = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0);
         let studio = Arc::new(Self {
@@ -141,6 +154,8 @@ impl Studio {
             trainer: trainer::TrainerThread::default(),
             lock: Mutex::new(lock),
             opened: Instant::now(),
+            work: Arc::default(),
+            verifications: Arc::default(),
         });
         trainer::start(&studio)?;
         follower::start(&studio)?;

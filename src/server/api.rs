@@ -1,6 +1,7 @@
 //! The JSON API, one file per noun.
 
 mod changes;
+mod checkpoints;
 mod compare;
 mod data_sets;
 mod picture;
@@ -8,8 +9,11 @@ mod prototypes;
 mod runs;
 mod series;
 mod steering;
+mod work;
 
 use super::endpoint::Endpoint;
+
+pub(super) use checkpoints::id_of as checkpoint_id;
 
 const JSON: &str = "application/json";
 
@@ -22,6 +26,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         prototypes::endpoints(),
         compare::endpoints(),
         data_sets::endpoints(),
+        checkpoints::endpoints(),
+        work::endpoints(),
     ]
     .into_iter()
     .flatten()

@@ -100,6 +100,15 @@ fn schemas() -> Value {
             "name": {"type": "string"},
             "episodes": {"type": "integer"},
         }},
+        "Import": {"type": "object", "required": ["file"], "properties": {
+            "file": {"type": "string", "description": "path on the server's machine"},
+            "name": {"type": "string"},
+            "model": {"type": "string"},
+        }},
+        "Evaluation": {"type": "object", "properties": {
+            "data_set": {"type": "string", "description": "id; empty for the run's own data"},
+            "probe": {"type": "boolean"},
+        }},
         "RunEdit": {"type": "object", "properties": {
             "name": {"type": "string"},
             "tags": {"type": "array", "items": {"type": "string"}},

@@ -6,6 +6,8 @@
 
 mod address;
 mod chart_catalogue;
+mod checkpoint;
+mod checkpoints;
 mod compare;
 mod figures;
 mod home;
@@ -24,6 +26,7 @@ mod run_live;
 mod run_log;
 mod runs;
 mod shell;
+mod work_list;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -38,6 +41,12 @@ pub fn router() -> Router<AppState> {
         .route("/", get(home::home))
         .route("/fragments/active-runs", get(home::active_runs))
         .route("/fragments/runs", get(runs::table))
+        .route("/checkpoints", get(checkpoints::list))
+        .route("/checkpoints/import", post(checkpoints::import))
+        .route("/checkpoints/{id}", get(checkpoint::one))
+        .route("/checkpoints/{id}/{action}", post(checkpoint::act))
+        .route("/fragments/work", get(work_list::list))
+        .route("/work/{id}/cancel", post(work_list::cancel))
         .route("/compare", get(compare::compare))
         .route("/demo", post(run_actions::start_demo))
         .route("/runs", get(runs::list))

@@ -1,5 +1,8 @@
 //! Data sets that runs refer to: opened once, shared by training and pages.
 
+mod browser;
+mod catalogue;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
@@ -13,6 +16,10 @@ use serde::{Deserialize, Serialize};
 
 use super::picture_hashes::PictureHashes;
 use super::{Studio, StudioError};
+
+pub use browser::{CaptionSummary, MOST_PAIRS, PairPage, PairQuery, PairView, SEARCHED};
+pub use catalogue::ListedDataSet;
+pub(super) use catalogue::recall;
 
 /// Names a data set in URLs: `builtin`, or a hash of its settings.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

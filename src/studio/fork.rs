@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use jiff::Timestamp;
-use protoclip::train::{CheckpointInfo, ControlValues};
+use protoclip::train::{CheckpointInfo, ControlValues, MANIFEST, verify_checkpoint};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -52,6 +52,7 @@ impl Studio {
         let origin = self.readable(id)?;
         let from = self.data_dir.run(id);
         let checkpoint = self.fork_point(&from, request.step)?;
+        intact(&checkpoint)?;
         let mut config = origin.config.as_ref().clone();
         config.episodes = request.episodes.unwrap_or(config.episodes);
         config.name = request
@@ -129,6 +130,19 @@ fn forked(origin: &ForkOrigin) -> String {
         "forked from {} at step {}{without}",
         origin.run, origin.step
     )
+}
+
+/// Refuses a checkpoint whose files are not those of its manifest.
+fn intact(checkpoint: &CheckpointInfo) -> Result<(), StudioError> {
+    if !checkpoint.path.join(MANIFEST).exists() {
+        return Ok(());
+    }
+    verify_checkpoint(&checkpoint.path).map_err(|message| {
+        StudioError::Conflict(format!(
+            "the checkpoint at step {} is damaged and cannot be loaded: {message}; choose another step",
+            checkpoint.step
+        ))
+    })
 }
 
 fn copy_checkpoint(checkpoint: &CheckpointInfo, to: &RunDirectory) -> Result<(), StudioError> {

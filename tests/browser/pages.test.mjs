@@ -46,6 +46,7 @@ const addresses = () => [
   "/runs",
   "/runs/new",
   "/compare",
+  "/checkpoints",
   `/runs/${run}`,
   `/runs/${run}/prototypes`,
   `/runs/${run}/prototypes?space=text&sort=tightness`,

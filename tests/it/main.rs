@@ -6,6 +6,7 @@
 
 mod architecture;
 mod bench;
+mod checkpoints;
 mod compare;
 mod evaluate;
 mod event_stream;

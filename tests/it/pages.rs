@@ -44,6 +44,9 @@ fn pages_of(id: &RunId) -> Vec<String> {
         "/runs?q=img&state=finished&sort=-step",
         "/runs/new",
         "/compare",
+        "/checkpoints",
+        "/checkpoints?q=a&kind=pinned",
+        "/fragments/work",
         "/fragments/active-runs",
         "/fragments/runs",
     ]

@@ -11,6 +11,7 @@ import { mountRunHeader } from "./islands/run_header.ts";
 import { mountRunLists } from "./islands/run_lists.ts";
 import { mountKeys } from "./shell/keys.ts";
 import { mountTheme } from "./shell/theme.ts";
+import { mountWork } from "./islands/work.ts";
 import { hub } from "./stream/hub.ts";
 
 document.documentElement.dataset["script"] = "on";
@@ -26,4 +27,5 @@ mountRunLists();
 mountNewRun();
 mountPrototypes();
 mountCompare();
+mountWork();
 hub.start();

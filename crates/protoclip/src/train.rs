@@ -2,6 +2,7 @@
 //! obeys a [`Control`] that any thread may hold.
 
 mod checkpoint;
+mod checkpoint_files;
 mod control;
 mod episode;
 mod evaluation;
@@ -25,9 +26,10 @@ mod trainer;
 mod upcoming;
 
 pub use checkpoint::{
-    BrokenCheckpoint, CheckpointHeader, CheckpointInfo, PINNED, latest_checkpoint,
-    list_checkpoints, prune_checkpoints, verify_checkpoint, write_checkpoint,
+    BrokenCheckpoint, CheckpointFile, CheckpointHeader, CheckpointInfo, MANIFEST, PINNED,
+    latest_checkpoint, list_checkpoints, prune_checkpoints, verify_checkpoint, write_checkpoint,
 };
+pub use checkpoint_files::{check_file, listed_files, set_pinned};
 pub use control::{
     AppliesAt, Command, Control, ControlChange, ControlValues, Position, StopReason,
 };

@@ -32,6 +32,9 @@ pub(super) struct NewRunQuery {
     preset: String,
     /// A run whose settings fill the form.
     from: String,
+    /// Weights to start from, and the model that they fit.
+    weights: String,
+    model: String,
 }
 
 #[derive(Debug, Template)]
@@ -96,11 +99,16 @@ pub(super) async fn form(
     Query(query): Query<NewRunQuery>,
 ) -> Response {
     page(state, shell, move |studio, shell| {
-        let values = if query.from.is_empty() {
+        let mut values = if query.from.is_empty() {
             FormValues::of(vec![("preset".into(), query.preset)])
         } else {
             FormValues::of_config(&*studio.config(&RunId::from(query.from.as_str()))?)
         };
+        for (field, given) in [("weights", query.weights), ("model", query.model)] {
+            if !given.is_empty() {
+                values.set(field, given);
+            }
+        }
         NewRunPage::new(studio, shell, &values, &[])
     })
     .await

@@ -125,7 +125,7 @@ fn redirect(shell: Shell, done: Result<(), AppError>, after: &str) -> Response {
 }
 
 /// The page of this studio that the button was on.
-fn came_from(headers: &HeaderMap) -> Option<String> {
+pub(super) fn came_from(headers: &HeaderMap) -> Option<String> {
     let referer = headers.get(header::REFERER)?.to_str().ok()?;
     let uri: Uri = referer.parse().ok()?;
     let path = uri.path_and_query()?.as_str();

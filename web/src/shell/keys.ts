@@ -28,6 +28,7 @@ export function mountKeys(): void {
   onKey("g h", go("/"));
   onKey("g r", go("/runs"));
   onKey("g n", go("/runs/new"));
+  onKey("g c", go("/checkpoints"));
   onKey("?", () => first("#help", HTMLDialogElement)?.showModal());
   onKey("/", () => first("[data-filter]", HTMLInputElement)?.focus());
   for (const opener of document.querySelectorAll("[data-help]")) {

@@ -11,6 +11,7 @@ mod pickled_state_dict;
 mod safetensors_file;
 mod source;
 pub(super) mod state_dict;
+mod summary;
 mod torch_file;
 pub(super) mod transfer;
 
@@ -22,6 +23,7 @@ use safetensors::tensor::{Dtype, TensorView};
 
 pub use number::NumberType;
 pub use source::{WeightEntry, WeightSource};
+pub use summary::{TensorNumbers, TensorShape, measure_tensors, tensor_shapes};
 
 use super::{Clip, ClipConfig};
 use transfer::PlainTensor;

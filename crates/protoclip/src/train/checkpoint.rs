@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::TrainError;
 
 /// Name of the file that lists and hashes the others.
-pub(super) const MANIFEST: &str = "MANIFEST.json";
+pub const MANIFEST: &str = "MANIFEST.json";
 /// A checkpoint directory holding a file of this name is never pruned; the file says why.
 pub const PINNED: &str = "PINNED";
 const FOLDER: &str = "checkpoints";
@@ -53,18 +53,20 @@ pub struct CheckpointHeader {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Manifest {
+pub(super) struct Manifest {
     format: u32,
     #[serde(flatten)]
-    header: CheckpointHeader,
-    files: Vec<ListedFile>,
+    pub(super) header: CheckpointHeader,
+    pub(super) files: Vec<CheckpointFile>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-struct ListedFile {
-    name: String,
-    bytes: u64,
-    blake3: String,
+/// A file of a checkpoint as its manifest describes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointFile {
+    pub name: String,
+    pub bytes: u64,
+    /// In hexadecimal digits.
+    pub blake3: String,
 }
 
 /// The checkpoints of a run directory, oldest first, and those that cannot be used. Sizes are
@@ -213,7 +215,7 @@ fn seal(directory: &Path, header: &CheckpointHeader) -> io::Result<()> {
         let path = directory.join(&name);
         let bytes = fs::read(&path)?;
         File::open(&path)?.sync_all()?;
-        files.push(ListedFile {
+        files.push(CheckpointFile {
             bytes: bytes.len() as u64,
             blake3: blake3::hash(&bytes).to_hex().to_string(),
             name,
@@ -242,7 +244,7 @@ fn sync(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-fn read_manifest(directory: &Path) -> Result<(Manifest, String), String> {
+pub(super) fn read_manifest(directory: &Path) -> Result<(Manifest, String), String> {
     let bytes = fs::read(directory.join(MANIFEST)).map_err(|e| format!("{MANIFEST}: {e}"))?;
     let manifest: Manifest =
         serde_json::from_slice(&bytes).map_err(|e| format!("{MANIFEST}: {e}"))?;

@@ -15,7 +15,7 @@ pub enum NumberType {
 
 impl NumberType {
     /// Bytes of one number; `None` for types that are never read.
-    pub(super) fn bytes(&self) -> Option<usize> {
+    pub fn bytes(&self) -> Option<usize> {
         match self {
             Self::F16 | Self::BF16 => Some(2),
             Self::F32 => Some(4),
@@ -24,7 +24,8 @@ impl NumberType {
         }
     }
 
-    pub(super) fn name(&self) -> &str {
+    /// What people call it.
+    pub fn name(&self) -> &str {
         match self {
             Self::F16 => "f16",
             Self::BF16 => "bf16",

@@ -1,0 +1,160 @@
+//! Background work about one checkpoint, or about all: progress, elapsed time, cancel, outcome.
+
+use askama::Template;
+use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use super::address::percent;
+use super::figures::{bytes, duration, grouped};
+use super::respond::{answer, page};
+use super::run_actions::came_from;
+use super::shell::Shell;
+use crate::server::AppState;
+use crate::studio::{Studio, WorkKind, WorkState, WorkView};
+
+/// The list alone, for its live update.
+#[derive(Debug, Template)]
+#[template(path = "partials/work_list.html")]
+pub(super) struct WorkList {
+    shell: Shell,
+    pub(super) pieces: Vec<Piece>,
+}
+
+#[derive(Debug)]
+pub(super) struct Piece {
+    id: u64,
+    title: &'static str,
+    subject: String,
+    /// Address of the checkpoint.
+    href: String,
+    pub(super) running: bool,
+    /// `good`, `bad`, or nothing.
+    tone: &'static str,
+    /// What it does or how it ended, in words.
+    text: String,
+    done: u64,
+    total: u64,
+    seconds: String,
+}
+
+/// Pieces that a list shows.
+const SHOWN: usize = 5;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct WorkQuery {
+    subject: String,
+}
+
+impl WorkList {
+    /// Work about one checkpoint; about any when `subject` is empty.
+    pub(super) fn new(studio: &Studio, shell: Shell, subject: &str) -> Self {
+        let all = studio.work().into_iter();
+        let about = all.filter(|view| subject.is_empty() || view.subject == subject);
+        Self {
+            shell,
+            pieces: about.take(SHOWN).map(Piece::of).collect(),
+        }
+    }
+}
+
+impl Piece {
+    fn of(view: WorkView) -> Self {
+        let title = match view.kind {
+            WorkKind::Verify => "Verify",
+            WorkKind::Evaluate => "Evaluate",
+            WorkKind::Export => "Export",
+            WorkKind::Import => "Import",
+        };
+        let running = view.state == WorkState::Running;
+        let message = view.message.clone().unwrap_or_default();
+        Self {
+            id: view.id,
+            title,
+            href: format!("/checkpoints/{}", percent(&view.subject)),
+            running,
+            tone: match view.state {
+                WorkState::Done => "good",
+                WorkState::Failed => "bad",
+                WorkState::Running | WorkState::Cancelled => "",
+            },
+            text: match (view.state, view.field) {
+                (WorkState::Running, _) => progress(&view),
+                (WorkState::Done, _) => message,
+                (WorkState::Failed, Some(field)) => format!("{field}: {message}"),
+                (WorkState::Failed, None) => message,
+                (WorkState::Cancelled, _) => "cancelled".into(),
+            },
+            done: view.done,
+            total: view.total,
+            seconds: duration(view.seconds),
+            subject: view.subject,
+        }
+    }
+}
+
+fn progress(view: &WorkView) -> String {
+    let amount = match view.phase.as_str() {
+        "reading files" => bytes,
+        _ => grouped,
+    };
+    match view.total {
+        0 => view.phase.clone(),
+        total => format!("{}, {} of {}", view.phase, amount(view.done), amount(total)),
+    }
+}
+
+pub(super) async fn list(
+    State(state): State<AppState>,
+    shell: Shell,
+    Query(query): Query<WorkQuery>,
+) -> Response {
+    page(state, shell, move |studio, shell| {
+        Ok(WorkList::new(studio, shell, &query.subject))
+    })
+    .await
+}
+
+/// Cancels a piece and goes back to the page with the button.
+pub(super) async fn cancel(
+    State(state): State<AppState>,
+    shell: Shell,
+    Path(id): Path<u64>,
+    headers: HeaderMap,
+) -> Response {
+    let after = came_from(&headers).unwrap_or_else(|| "/checkpoints".into());
+    let done = state.ask(move |studio| studio.cancel_work(id)).await;
+    answer(shell, done.map(|()| Redirect::to(&after).into_response()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(phase: &str, done: u64, total: u64) -> WorkView {
+        WorkView {
+            id: 1,
+            kind: WorkKind::Verify,
+            subject: "@RN50".into(),
+            state: WorkState::Running,
+            phase: phase.into(),
+            done,
+            total,
+            seconds: 1.0,
+            message: None,
+            field: None,
+        }
+    }
+
+    #[test]
+    fn progress_has_the_unit_of_its_phase() {
+        assert_eq!(progress(&view("starting", 0, 0)), "starting");
+        assert_eq!(
+            progress(&view("reading files", 512, 2048)),
+            "reading files, 512 B of 2.0 KiB"
+        );
+        assert_eq!(progress(&view("retrieval", 5, 10)), "retrieval, 5 of 10");
+    }
+}

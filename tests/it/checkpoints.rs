@@ -1,0 +1,265 @@
+//! The shelf of checkpoints: list, look inside, verify, pin, fork, import, export.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode};
+use protoclip::train::{CheckpointHeader, write_checkpoint};
+use protoclip_studio::studio::{RunId, RunState};
+use serde_json::{Value, json};
+
+use crate::support::scripted_runner::{Action, PATIENCE};
+use crate::support::test_site::{Answer, HOST, TestSite};
+
+fn golden(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/protoclip/tests/golden");
+    folder.join(name)
+}
+
+/// A stopped run with a real checkpoint at step 2 whose model is a small one of OpenCLIP's.
+async fn run_with_checkpoint(site: &TestSite) -> (RunId, PathBuf) {
+    let id = site.running().await;
+    site.runner.steps(2);
+    site.runner.act(Action::Finish);
+    site.wait_for_state(&id, RunState::Finished).await;
+    let run = site.folder.path().join("runs").join(id.as_str());
+    let header = CheckpointHeader {
+        step: 2,
+        episode: 0,
+        data_fingerprint: "abc".into(),
+        score: Some(12.5),
+    };
+    let info = write_checkpoint(&run, &header, None, |folder| {
+        let weights = golden("vit_open_clip.safetensors");
+        std::fs::copy(weights, folder.join("model.safetensors")).expect("copies");
+        std::fs::write(folder.join("state"), "2").expect("writes");
+        Ok(())
+    });
+    (id, info.expect("writes").path)
+}
+
+/// What a button of a page without script sends.
+async fn press(site: &TestSite, path: &str) -> Answer {
+    let request = Request::post(path)
+        .header("host", HOST)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(Body::empty())
+        .expect("a request");
+    site.send(request).await
+}
+
+/// Waits for the end of the newest piece of work.
+async fn ended_work(site: &TestSite) -> Value {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let work = site.get("/api/work").await.json()[0].clone();
+        if work["state"] != "running" {
+            return work;
+        }
+        assert!(Instant::now() < end, "{work}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_checkpoint_is_listed_looked_into_and_verified() {
+    let site = TestSite::new();
+    let (run, _) = run_with_checkpoint(&site).await;
+    let list = site.get("/api/checkpoints").await.json();
+    assert_eq!(list["checkpoints"][0]["id"], format!("{run}@2"));
+    assert_eq!(list["checkpoints"][0]["score"], 12.5);
+    let api = format!("/api/checkpoints/{run}@2");
+    let detail = site.get(&api).await.json();
+    assert_eq!(detail["data_fingerprint"], "abc");
+    assert_eq!(detail["files"].as_array().expect("files").len(), 2);
+    let tensors = detail["tensors"].as_array().expect("tensors");
+    assert!(tensors.iter().any(|tensor| tensor["name"] == "logit_scale"));
+    let begun = site.post(&format!("{api}/verify")).await;
+    assert_eq!(begun.status, StatusCode::ACCEPTED, "{}", begun.text());
+    let work = ended_work(&site).await;
+    assert_eq!(work["state"], "done", "{work}");
+    let csv = site.get(&format!("{api}/tensors.csv")).await.text();
+    let scale = csv.lines().find(|line| line.starts_with("\"logit_scale\""));
+    let norm: f64 = scale
+        .and_then(|line| line.split(',').nth(5))
+        .expect("a norm")
+        .parse()
+        .expect("a number");
+    assert!(norm > 1.0, "{csv}");
+    let page = site.get(&format!("/checkpoints/{run}@2")).await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.text());
+    assert!(
+        page.text().contains("All 2 files have the hashes"),
+        "{}",
+        page.text()
+    );
+}
+
+#[tokio::test]
+async fn a_changed_file_is_named_and_blocks_loading() {
+    let site = TestSite::new();
+    let (run, checkpoint) = run_with_checkpoint(&site).await;
+    let weights = checkpoint.join("model.safetensors");
+    let mut bytes = std::fs::read(&weights).expect("reads");
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    std::fs::write(&weights, &bytes).expect("writes");
+    let api = format!("/api/checkpoints/{run}@2");
+    for action in ["verify", "export"] {
+        let begun = site.post(&format!("{api}/{action}")).await;
+        assert_eq!(begun.status, StatusCode::ACCEPTED, "{}", begun.text());
+        let work = ended_work(&site).await;
+        assert_eq!(work["state"], "failed", "{work}");
+        assert!(
+            work["message"].to_string().contains("model.safetensors"),
+            "{work}"
+        );
+    }
+    let evaluation = site
+        .ask(Method::POST, &format!("{api}/evaluate"), Some(json!({})))
+        .await;
+    assert_eq!(
+        evaluation.status,
+        StatusCode::ACCEPTED,
+        "{}",
+        evaluation.text()
+    );
+    assert!(
+        ended_work(&site).await["message"]
+            .to_string()
+            .contains("model.safetensors")
+    );
+    let fork = site
+        .ask(
+            Method::POST,
+            &format!("/api/runs/{run}/fork"),
+            Some(json!({"step": 2, "episodes": 20})),
+        )
+        .await;
+    assert_eq!(fork.status, StatusCode::CONFLICT);
+    assert!(fork.text().contains("model.safetensors"), "{}", fork.text());
+    let page = site.get(&format!("/checkpoints/{run}@2")).await.text();
+    assert!(page.contains("cannot be loaded"), "{page}");
+    std::fs::write(&weights, &bytes[..last]).expect("cuts");
+    let cut = site.get(&api).await;
+    assert_eq!(cut.status, StatusCode::CONFLICT);
+    assert!(cut.text().contains("model.safetensors"), "{}", cut.text());
+    let list = site.get("/checkpoints").await.text();
+    assert!(list.contains("is damaged and is not loaded"), "{list}");
+}
+
+#[tokio::test]
+async fn a_pin_comes_and_goes_and_a_fork_goes_on() {
+    let site = TestSite::new();
+    let (run, checkpoint) = run_with_checkpoint(&site).await;
+    let page = format!("/checkpoints/{run}@2");
+    for (action, pinned) in [("pin", true), ("unpin", false)] {
+        let answer = press(&site, &format!("{page}/{action}")).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text());
+        assert_eq!(checkpoint.join("PINNED").exists(), pinned);
+    }
+    let answer = press(&site, &format!("{page}/explode")).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    let fork = json!({"step": 2, "name": "second life"});
+    let forked = site
+        .ask(Method::POST, &format!("/api/runs/{run}/fork"), Some(fork))
+        .await;
+    assert_eq!(forked.status, StatusCode::CREATED, "{}", forked.text());
+}
+
+#[tokio::test]
+async fn a_foreign_file_is_imported_and_its_errors_name_the_field() {
+    let site = TestSite::new();
+    let import = async |body: Value| {
+        site.ask(Method::POST, "/api/checkpoints/import", Some(body))
+            .await
+    };
+    let wrong = import(json!({"file": "/no/such.pt", "name": "a/b", "model": "RN51"})).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let fields: Vec<Value> = wrong.json()["errors"]
+        .as_array()
+        .expect("errors")
+        .iter()
+        .map(|e| e["field"].clone())
+        .collect();
+    assert_eq!(fields, ["file", "name", "model"]);
+    let file = golden("vit_checkpoint_ddp.pt");
+    let begun = import(json!({"file": file, "name": "reference"})).await;
+    assert_eq!(begun.status, StatusCode::ACCEPTED, "{}", begun.text());
+    assert_eq!(begun.json()["id"], "@reference");
+    let work = ended_work(&site).await;
+    assert_eq!(work["state"], "done", "{work}");
+    let detail = site.get("/api/checkpoints/@reference").await.json();
+    assert_eq!(detail["source"]["parameters"], 168_482);
+    let page = site.get("/checkpoints/@reference").await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.text().contains("/runs/new?model="), "{}", page.text());
+    let again = import(json!({"file": file, "name": "reference"})).await;
+    assert!(
+        again.text().contains("choose another name"),
+        "{}",
+        again.text()
+    );
+    let other = import(json!({"file": file, "name": "other", "model": "RN50"})).await;
+    assert_eq!(other.status, StatusCode::ACCEPTED, "{}", other.text());
+    assert_eq!(ended_work(&site).await["field"], "model");
+}
+
+#[tokio::test]
+async fn an_export_is_written_and_downloaded() {
+    let site = TestSite::new();
+    let (run, _) = run_with_checkpoint(&site).await;
+    let api = format!("/api/checkpoints/{run}@2/export");
+    assert_eq!(
+        site.get(&format!("{api}/README.md")).await.status,
+        StatusCode::NOT_FOUND
+    );
+    site.post(&api).await;
+    let work = ended_work(&site).await;
+    assert_eq!(work["state"], "done", "{work}");
+    let weights = site
+        .get(&format!("{api}/open_clip_model.safetensors"))
+        .await;
+    assert_eq!(weights.status, StatusCode::OK);
+    let header = u64::from_le_bytes(weights.body[..8].try_into().expect("eight bytes"));
+    let header: Value =
+        serde_json::from_slice(&weights.body[8..8 + header as usize]).expect("json");
+    assert!(
+        header.get("visual.conv1.weight").is_some(),
+        "OpenCLIP's names"
+    );
+    assert!(
+        header
+            .as_object()
+            .expect("names")
+            .keys()
+            .all(|name| !name.contains("projection_head"))
+    );
+    let path = site.get(&format!("{api}/..%2F..%2Fserve.lock")).await;
+    assert_eq!(path.status, StatusCode::NOT_FOUND);
+    let page = site.get(&format!("/checkpoints/{run}@2")).await.text();
+    assert!(page.contains("open_clip_model.safetensors"), "{page}");
+}
+
+#[tokio::test]
+async fn ids_that_name_nothing_are_refused() {
+    let site = TestSite::new();
+    for id in ["x", "x@y", "x@1", "@nobody", "@..", "@%2Fetc", "%00@1"] {
+        for path in [
+            format!("/api/checkpoints/{id}"),
+            format!("/checkpoints/{id}"),
+        ] {
+            let answer = site.get(&path).await;
+            assert_eq!(
+                answer.status,
+                StatusCode::NOT_FOUND,
+                "{path}: {}",
+                answer.text()
+            );
+        }
+    }
+    assert_eq!(site.get("/api/work/7").await.status, StatusCode::NOT_FOUND);
+    let cancel = site.ask(Method::DELETE, "/api/work/7", None).await;
+    assert_eq!(cancel.status, StatusCode::NOT_FOUND);
+}
