@@ -18,11 +18,13 @@ mod desk;
 mod edit;
 mod error;
 mod features;
+mod figure;
 mod file_cache;
 mod follower;
 mod fork;
 mod live;
 mod lock_file;
+mod maps;
 mod niceness;
 mod pace;
 mod picture_hashes;
@@ -50,6 +52,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Instant;
 
 use jiff::Timestamp;
+use protoclip::analysis::MapFile;
 use protoclip::config::{ConfigErrors, RunConfig};
 use protoclip::device::DeviceChoice;
 use protoclip::prototypes::FeatureSnapshot;
@@ -71,10 +74,15 @@ pub use data_sets::{
 };
 pub use edit::RunEdit;
 pub use error::StudioError;
+pub use figure::{Figure, FigureFormat};
 pub use fork::ForkRequest;
 pub use live::{Message, MessageBody, Subscription};
 pub use lock_file::{LockFile, LockHolder};
 pub use picture_hashes::PicturesCompared;
+pub use maps::{
+    MOST_MAP_SAMPLES, MapFeatures, MapGroup, MapGroups, MapKey, MapMaking, MapSample, MapSpace,
+    MapState, MapStatus, PackedMap, PlacedPoint, PrototypeLabel,
+};
 pub use prototypes::{
     CARD_SAMPLES, GroupingAgreement, Health, HealthCount, MOST_CARDS, NeighbourView, OVERFULL,
     OverlapView, PrototypeCard, PrototypeDetail, PrototypeMatching, PrototypePage, PrototypeQuery,
@@ -89,7 +97,6 @@ pub use run_state::{Action, Request, RunState};
 pub use run_store::{Batch, Point, RunStore};
 pub use runner::{RunJob, Runner, TrainerRunner};
 pub use series::{Bucket, FEWEST_BUCKETS, MOST_BUCKETS, Series, SeriesQuery};
-pub use series_figure::{FigureFormat, SeriesFigure};
 pub use session::{Listener, SharedRecorder, run_session};
 pub use thumbnails::{SIZES, Thumbnail};
 pub use view::{CheckpointView, RunView, StudioFacts, data_name};
@@ -109,6 +116,10 @@ pub struct Studio {
     live: Live,
     snapshots: FileCache<prototypes::SnapshotView>,
     feature_files: FileCache<FeatureSnapshot>,
+    map_files: FileCache<MapFile>,
+    /// By space.
+    map_groups: [FileCache<MapGroups>; 3],
+    map_jobs: maps::MapJobs,
     thumbnails: thumbnails::ThumbnailCache,
     desk: Mutex<Desk>,
     /// Signalled when the desk changes.
@@ -148,6 +159,9 @@ impl Studio {
             default_device: options.default_device,
             snapshots: FileCache::new(prototypes::KEPT),
             feature_files: FileCache::new(features::KEPT),
+            map_files: FileCache::new(maps::KEPT),
+            map_groups: [const { FileCache::new(maps::KEPT_GROUPS) }; 3],
+            map_jobs: maps::MapJobs::default(),
             thumbnails: thumbnails::ThumbnailCache::default(),
             desk: Mutex::new(Desk::default()),
             desk_changed: Condvar::new(),
@@ -159,6 +173,7 @@ impl Studio {
         });
         trainer::start(&studio)?;
         follower::start(&studio)?;
+        maps::start(&studio)?;
         Ok(studio)
     }
 

@@ -4,6 +4,7 @@ mod changes;
 mod checkpoints;
 mod compare;
 mod data_sets;
+mod maps;
 mod picture;
 mod prototypes;
 mod runs;
@@ -28,6 +29,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         data_sets::endpoints(),
         checkpoints::endpoints(),
         work::endpoints(),
+        maps::endpoints(),
     ]
     .into_iter()
     .flatten()

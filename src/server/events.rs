@@ -22,7 +22,9 @@ use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::{AppError, AppState};
-use crate::studio::{LogLine, Message, MessageBody, NewPrototypes, RunId, RunView, Subscription};
+use crate::studio::{
+    LogLine, MapKey, MapStatus, Message, MessageBody, NewPrototypes, RunId, RunView, Subscription,
+};
 
 const BETWEEN_BATCHES: Duration = Duration::from_millis(100);
 const RECONNECT_AFTER: Duration = Duration::from_secs(1);
@@ -147,6 +149,8 @@ struct Merged {
     series: BTreeMap<String, Vec<Value>>,
     prototypes: Option<NewPrototypes>,
     lines: Vec<LogLine>,
+    /// The newest word on each.
+    maps: BTreeMap<MapKey, MapStatus>,
     run: Option<Box<RunView>>,
     removed: bool,
 }
@@ -178,6 +182,9 @@ impl Batch {
             }
             MessageBody::Prototypes(new) => merged.prototypes = Some(*new),
             MessageBody::Log(lines) => merged.lines.extend(lines.iter().cloned()),
+            MessageBody::Map(status) => {
+                merged.maps.insert(status.key, status.as_ref().clone());
+            }
         }
     }
 
@@ -217,6 +224,9 @@ impl Merged {
         }
         if !self.lines.is_empty() {
             events.push(("log", json!({"run": id, "lines": self.lines})));
+        }
+        for status in self.maps.into_values() {
+            events.push(("map", json!({"run": id, "map": status})));
         }
         if let Some(view) = self.run {
             events.push(("run", json!(view)));

@@ -109,6 +109,12 @@ fn schemas() -> Value {
             "data_set": {"type": "string", "description": "id; empty for the run's own data"},
             "probe": {"type": "boolean"},
         }},
+        "MapKey": {"type": "object", "properties": {
+            "step": {"type": "integer"},
+            "space": {"type": "string", "enum": ["image", "text", "joint"]},
+            "method": {"type": "string", "enum": ["tsne", "pca", "diffusion", "random"]},
+            "features": {"type": "string", "enum": ["clustered", "tower"]},
+        }},
         "RunEdit": {"type": "object", "properties": {
             "name": {"type": "string"},
             "tags": {"type": "array", "items": {"type": "string"}},

@@ -53,6 +53,7 @@ impl Studio {
             self.data_dir.run(id),
             self.data_dir.trash().join(id.as_str()),
         );
+        self.map_jobs.cancel_run(id, |_| true);
         std::fs::rename(from.path(), &to).map_err(StudioError::io(from.path()))?;
         self.live.remove(id);
         Ok(())

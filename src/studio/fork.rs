@@ -11,6 +11,7 @@ use protoclip::train::{CheckpointInfo, ControlValues, MANIFEST, verify_checkpoin
 use serde::Deserialize;
 use serde_json::json;
 
+use super::maps::{map_keys, map_path};
 use super::run_directory::{ForkOrigin, OmittedChange, RunDirectory, RunMeta};
 use super::run_log::{LineKind, NewLine};
 use super::run_snapshot::RunSnapshot;
@@ -161,7 +162,7 @@ fn copy_checkpoint(checkpoint: &CheckpointInfo, to: &RunDirectory) -> Result<(),
 }
 
 fn copy_prototypes(from: &RunDirectory, to: &RunDirectory, last: u64) -> Result<(), StudioError> {
-    for folder in [to.prototypes(), to.features()] {
+    for folder in [to.prototypes(), to.features(), to.maps()] {
         std::fs::create_dir_all(&folder).map_err(StudioError::io(&folder))?;
     }
     let until = |steps: Vec<u64>| steps.into_iter().take_while(|&step| step <= last);
@@ -170,6 +171,9 @@ fn copy_prototypes(from: &RunDirectory, to: &RunDirectory, last: u64) -> Result<
     }
     for step in until(from.feature_steps()) {
         link_or_copy(&from.feature_file(step), &to.feature_file(step))?;
+    }
+    for key in map_keys(from).into_iter().filter(|key| key.step <= last) {
+        link_or_copy(&map_path(from, key), &map_path(to, key))?;
     }
     Ok(())
 }

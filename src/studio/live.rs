@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::broadcast;
 
 use super::RunId;
+use super::maps::MapStatus;
 use super::recorder::{Change, NewPrototypes};
 use super::run_log::LogLine;
 use super::run_store::Point;
@@ -36,6 +37,7 @@ pub enum MessageBody {
     Series(Vec<Point>),
     Prototypes(NewPrototypes),
     Log(Vec<LogLine>),
+    Map(Box<MapStatus>),
 }
 
 /// A place in the stream.
@@ -133,6 +135,14 @@ impl Live {
         ];
         for body in bodies.into_iter().flatten() {
             self.send(&mut state, id.clone(), body);
+        }
+    }
+
+    /// Tells everybody how far a map is.
+    pub(crate) fn tell_map(&self, id: &RunId, status: MapStatus) {
+        let mut state = self.lock();
+        if state.records.contains_key(id) {
+            self.send(&mut state, id.clone(), MessageBody::Map(Box::new(status)));
         }
     }
 

@@ -112,7 +112,7 @@ impl Studio {
     }
 
     /// The snapshot at `step`, or the newest, and the steps of all.
-    fn snapshot(
+    pub(super) fn snapshot(
         &self,
         id: &RunId,
         step: Option<u64>,

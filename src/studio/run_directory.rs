@@ -107,6 +107,11 @@ impl RunDirectory {
         protoclip::train::feature_steps(&self.path)
     }
 
+    /// Folder of the maps.
+    pub fn maps(&self) -> PathBuf {
+        self.path.join("artifacts").join("maps")
+    }
+
     /// Writes a new run: complete or not there at all.
     ///
     /// # Errors
@@ -224,7 +229,8 @@ impl RunDirectory {
         steps
     }
 
-    /// Removes prototype snapshots and features of steps after `step`, which a resumed run will write again.
+    /// Removes prototype snapshots, features and maps of steps after `step`, which a resumed run will
+    /// write again.
     ///
     /// # Errors
     /// When a file cannot be removed.
@@ -232,7 +238,7 @@ impl RunDirectory {
         self.remove_prototypes(|later| later > step)
     }
 
-    /// Removes all prototype snapshots and features.
+    /// Removes all prototype snapshots, features and maps.
     ///
     /// # Errors
     /// When a file cannot be removed.
@@ -247,6 +253,13 @@ impl RunDirectory {
         }
         for step in self.feature_steps().into_iter().filter(|&s| which(s)) {
             let path = self.feature_file(step);
+            std::fs::remove_file(&path).map_err(StudioError::io(&path))?;
+        }
+        for key in super::maps::map_keys(self)
+            .into_iter()
+            .filter(|key| which(key.step))
+        {
+            let path = super::maps::map_path(self, key);
             std::fs::remove_file(&path).map_err(StudioError::io(&path))?;
         }
         Ok(())

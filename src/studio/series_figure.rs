@@ -1,43 +1,23 @@
-//! A curve as a figure for a paper: SVG or PNG, drawn by plotters with a font of our own, so that it
-//! looks the same on every machine.
+//! A curve as a figure for a paper.
 
-use std::io::Cursor;
 use std::ops::Range;
-use std::sync::OnceLock;
 
-use image::{ImageFormat, RgbImage};
 use plotters::coord::Shift;
 use plotters::prelude::*;
-use plotters::style::register_font;
 
+use super::figure::{Drawn, FAMILY, Figure, FigureFormat, GRID, INK, Painting, draw};
 use super::{Bucket, RunId, Series, SeriesQuery, Studio, StudioError};
 
-/// An encoded figure.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SeriesFigure {
-    pub content_type: &'static str,
-    pub bytes: Vec<u8>,
-}
-
-/// How a figure is encoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FigureFormat {
-    Svg,
-    Png,
-}
-
-/// A subset of Roboto: Latin, Greek and the signs of figures. Its licence lies beside it.
-static FONT: &[u8] = include_bytes!("series_figure/Roboto-Regular-subset.ttf");
-/// The font's name in plotters and, in an SVG, for the reader's own fonts.
-const FAMILY: &str = "sans-serif";
 const SIZE: (u32, u32) = (960, 480);
 const BUCKETS: usize = 800;
 /// Blue of the Okabe–Ito palette.
 const LINE: RGBColor = RGBColor(0, 114, 178);
-const INK: RGBColor = RGBColor(40, 40, 40);
-const GRID: RGBColor = RGBColor(225, 225, 225);
 
-type Drawn = Result<(), Box<dyn std::error::Error>>;
+/// A curve on its way to a figure.
+struct Curve<'a> {
+    series: &'a Series,
+    title: &'a str,
+}
 
 impl Studio {
     /// Draws a curve of a run.
@@ -49,7 +29,7 @@ impl Studio {
         id: &RunId,
         tag: &str,
         format: FigureFormat,
-    ) -> Result<SeriesFigure, StudioError> {
+    ) -> Result<Figure, StudioError> {
         let name = self.run(id)?.name;
         let series = self.series(
             id,
@@ -65,76 +45,46 @@ impl Studio {
                 "run {id} has no curve {tag} yet; its tags list those it has"
             )));
         }
-        draw(&series, &format!("{name}: {tag}"), format)
+        let title = &format!("{name}: {tag}");
+        let series = &series;
+        draw(&Curve { series, title }, title, format)
     }
 }
 
-fn draw(series: &Series, title: &str, format: FigureFormat) -> Result<SeriesFigure, StudioError> {
-    let failed =
-        |e: &dyn std::fmt::Display| StudioError::Other(format!("cannot draw {title}: {e}"));
-    static REGISTERED: OnceLock<bool> = OnceLock::new();
-    if !REGISTERED.get_or_init(|| register_font(FAMILY, FontStyle::Normal, FONT).is_ok()) {
-        return Err(failed(&"the embedded font cannot be read"));
+impl Painting for Curve<'_> {
+    fn size(&self) -> (u32, u32) {
+        SIZE
     }
-    match format {
-        FigureFormat::Svg => {
-            let mut text = String::new();
-            {
-                let area = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
-                chart(&area, series, title).map_err(|e| failed(&e))?;
-            }
-            Ok(SeriesFigure {
-                content_type: "image/svg+xml",
-                bytes: text.into_bytes(),
-            })
-        }
-        FigureFormat::Png => {
-            let mut pixels = vec![0; (SIZE.0 * SIZE.1 * 3) as usize];
-            {
-                let area = BitMapBackend::with_buffer(&mut pixels, SIZE).into_drawing_area();
-                chart(&area, series, title).map_err(|e| failed(&e))?;
-            }
-            let picture = RgbImage::from_raw(SIZE.0, SIZE.1, pixels)
-                .ok_or_else(|| failed(&"the picture has the wrong size"))?;
-            let mut bytes = Vec::new();
-            picture
-                .write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png)
-                .map_err(|e| failed(&e))?;
-            Ok(SeriesFigure {
-                content_type: "image/png",
-                bytes,
-            })
-        }
-    }
-}
 
-fn chart<D: DrawingBackend>(area: &DrawingArea<D, Shift>, series: &Series, title: &str) -> Drawn
-where
-    D::ErrorType: 'static,
-{
-    area.fill(&WHITE)?;
-    let mut chart = ChartBuilder::on(area)
-        .caption(title, (FAMILY, 20).into_font().color(&INK))
-        .margin(16)
-        .x_label_area_size(44)
-        .y_label_area_size(72)
-        .build_cartesian_2d(steps(series), values(series))?;
-    chart
-        .configure_mesh()
-        .x_desc("optimizer step")
-        .label_style((FAMILY, 14).into_font().color(&INK))
-        .axis_style(INK)
-        .bold_line_style(GRID)
-        .light_line_style(TRANSPARENT)
-        .draw()?;
-    if series.total > series.shown {
-        chart.draw_series(std::iter::once(Polygon::new(band(series), LINE.mix(0.2))))?;
+    fn paint<D: DrawingBackend>(&self, area: &DrawingArea<D, Shift>) -> Drawn
+    where
+        D::ErrorType: 'static,
+    {
+        let Self { series, title } = *self;
+        area.fill(&WHITE)?;
+        let mut chart = ChartBuilder::on(area)
+            .caption(title, (FAMILY, 20).into_font().color(&INK))
+            .margin(16)
+            .x_label_area_size(44)
+            .y_label_area_size(72)
+            .build_cartesian_2d(steps(series), values(series))?;
+        chart
+            .configure_mesh()
+            .x_desc("optimizer step")
+            .label_style((FAMILY, 14).into_font().color(&INK))
+            .axis_style(INK)
+            .bold_line_style(GRID)
+            .light_line_style(TRANSPARENT)
+            .draw()?;
+        if series.total > series.shown {
+            chart.draw_series(std::iter::once(Polygon::new(band(series), LINE.mix(0.2))))?;
+        }
+        let means = series.points.iter();
+        let means = means.filter_map(|&Bucket(step, _, _, mean)| Some((step as f64, mean?)));
+        chart.draw_series(LineSeries::new(means, LINE.stroke_width(2)))?;
+        area.present()?;
+        Ok(())
     }
-    let means = series.points.iter();
-    let means = means.filter_map(|&Bucket(step, _, _, mean)| Some((step as f64, mean?)));
-    chart.draw_series(LineSeries::new(means, LINE.stroke_width(2)))?;
-    area.present()?;
-    Ok(())
 }
 
 /// The outline between smallest and largest values.
@@ -168,6 +118,10 @@ fn values(series: &Series) -> Range<f64> {
 mod tests {
     use super::*;
 
+    fn drawn(series: &Series, title: &str, format: FigureFormat) -> Result<Figure, StudioError> {
+        draw(&Curve { series, title }, title, format)
+    }
+
     fn series(points: Vec<Bucket>) -> Series {
         Series {
             tag: "train/loss_total".into(),
@@ -189,14 +143,14 @@ mod tests {
             vec![Bucket(5, None, None, None)],
         ];
         for points in curves {
-            let svg = draw(&series(points.clone()), "a <b>", FigureFormat::Svg).expect("draws");
+            let svg = drawn(&series(points.clone()), "a <b>", FigureFormat::Svg).expect("draws");
             let text = String::from_utf8(svg.bytes).expect("text");
             assert!(
                 text.starts_with("<svg") && text.contains("optimizer step"),
                 "{text}"
             );
             assert!(!text.contains("<b>"), "titles are escaped: {text}");
-            let png = draw(&series(points), "a", FigureFormat::Png).expect("draws");
+            let png = drawn(&series(points), "a", FigureFormat::Png).expect("draws");
             let picture = image::load_from_memory(&png.bytes)
                 .expect("decodes")
                 .to_rgb8();

@@ -63,6 +63,7 @@ impl Studio {
         self.show_places(&desk);
         drop(desk);
         self.desk_changed.notify_all();
+        self.map_jobs.close();
         for id in waiting {
             let reason = "the program ended before it started; resume to queue it again";
             if let Err(error) = self.enter(&id, RunState::Interrupted, Some(reason.into())) {

@@ -36,7 +36,7 @@ const LIBRARY_MAY_IMPORT: [(&str, &[&str]); 12] = [
         "prototypes",
         &["config", "data", "kernels", "npy", "tensor_file"],
     ),
-    ("analysis", &["kernels", "prototypes"]),
+    ("analysis", &["kernels", "prototypes", "tensor_file"]),
     (
         "eval",
         &[

@@ -66,7 +66,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 
 /// `latest`, nothing, or a number.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Step(Option<u64>);
+pub(super) struct Step(pub(super) Option<u64>);
 
 impl<'de> Deserialize<'de> for Step {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

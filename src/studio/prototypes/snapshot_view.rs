@@ -22,11 +22,11 @@ pub(crate) struct SnapshotView {
 
 /// The prototypes of one space as lists of samples.
 #[derive(Debug)]
-pub(super) struct Groups {
+pub(in super::super) struct Groups {
     /// For each prototype, positions into the snapshot's samples, nearest to the centroid first.
-    pub(super) members: Vec<Vec<u32>>,
+    pub(in super::super) members: Vec<Vec<u32>>,
     /// For each prototype, mean distance of its samples to the centroid; none when empty.
-    pub(super) tightness: Vec<Option<f32>>,
+    pub(in super::super) tightness: Vec<Option<f32>>,
 }
 
 /// Nearest captions from which the words of a prototype are chosen.
@@ -34,7 +34,7 @@ const WORD_CAPTIONS: usize = 64;
 const WORDS: usize = 5;
 
 impl SnapshotView {
-    pub(super) fn read(path: &Path, data_set: DataSetId) -> Result<Self, StudioError> {
+    pub(in super::super) fn read(path: &Path, data_set: DataSetId) -> Result<Self, StudioError> {
         Ok(Self {
             snapshot: PrototypeSnapshot::read(path)?,
             data_set,
@@ -47,7 +47,7 @@ impl SnapshotView {
 
     /// Opens the data set of the samples, unless it is. A data set that is gone leaves captions and
     /// pictures out, nothing else.
-    pub(super) fn attach(&self, data_sets: &DataSets) {
+    pub(in super::super) fn attach(&self, data_sets: &DataSets) {
         if self.data.get().is_some() {
             return;
         }
@@ -67,23 +67,24 @@ impl SnapshotView {
     }
 
     pub(super) fn step(&self) -> u64 {
+    pub(in super::super) fn step(&self) -> u64 {
         self.snapshot.step
     }
 
-    pub(super) fn episode(&self) -> u64 {
+    pub(in super::super) fn episode(&self) -> u64 {
         self.snapshot.episode
     }
 
-    pub(super) fn samples(&self) -> &[u32] {
+    pub(in super::super) fn samples(&self) -> &[u32] {
         &self.snapshot.samples
     }
 
-    pub(super) fn data_set(&self) -> &DataSetId {
+    pub(in super::super) fn data_set(&self) -> &DataSetId {
         &self.data_set
     }
 
     /// Why captions and pictures are absent, if they are.
-    pub(super) fn data_error(&self) -> Option<String> {
+    pub(in super::super) fn data_error(&self) -> Option<String> {
         self.error().clone()
     }
 
@@ -94,7 +95,7 @@ impl SnapshotView {
     }
 
     /// Version of the data set's content, for addresses of pictures.
-    pub(super) fn data_version(&self) -> &str {
+    pub(in super::super) fn data_version(&self) -> &str {
         self.data.get().map_or("0", |set| {
             let fingerprint = set.source.fingerprint();
             fingerprint.get(..8).unwrap_or(fingerprint)
@@ -102,20 +103,20 @@ impl SnapshotView {
     }
 
     /// The spaces that this snapshot has.
-    pub(super) fn spaces(&self) -> Vec<Space> {
+    pub(in super::super) fn spaces(&self) -> Vec<Space> {
         let spaces = Space::ALL.into_iter();
         spaces
             .filter(|space| self.snapshot.space(*space).is_some())
             .collect()
     }
 
-    pub(super) fn clusters(&self, space: Space) -> Result<&SpaceClusters, StudioError> {
+    pub(in super::super) fn clusters(&self, space: Space) -> Result<&SpaceClusters, StudioError> {
         self.snapshot.space(space).ok_or_else(|| {
             StudioError::NotFound("this run has no external teacher; look at image or text".into())
         })
     }
 
-    pub(super) fn groups(&self, space: Space) -> Result<&Groups, StudioError> {
+    pub(in super::super) fn groups(&self, space: Space) -> Result<&Groups, StudioError> {
         let clusters = self.clusters(space)?;
         let place = match space {
             Space::Image => 0,
@@ -126,7 +127,7 @@ impl SnapshotView {
     }
 
     /// Samples of a prototype nearest to its centroid.
-    pub(super) fn nearest(
+    pub(in super::super) fn nearest(
         &self,
         space: Space,
         prototype: usize,
@@ -140,7 +141,7 @@ impl SnapshotView {
             .collect())
     }
 
-    pub(super) fn no_such(&self, space: Space, prototype: usize) -> StudioError {
+    pub(in super::super) fn no_such(&self, space: Space, prototype: usize) -> StudioError {
         let count = self.snapshot.space(space).map_or(0, |c| c.count);
         StudioError::NotFound(format!(
             "there is no prototype {prototype} at step {}: they are numbered from 0 to {}",
@@ -150,7 +151,7 @@ impl SnapshotView {
     }
 
     /// The caption at a position; a dash when it cannot be read.
-    pub(super) fn caption(&self, position: u32) -> &str {
+    pub(in super::super) fn caption(&self, position: u32) -> &str {
         self.captions()
             .get(position as usize)
             .map_or("—", String::as_str)
@@ -170,7 +171,7 @@ impl SnapshotView {
     }
 
     /// The words that describe a group of positions.
-    pub(super) fn words(&self, positions: &[u32]) -> Vec<String> {
+    pub(in super::super) fn words(&self, positions: &[u32]) -> Vec<String> {
         let Some(set) = self.data.get() else {
             return Vec::new();
         };
@@ -183,7 +184,7 @@ impl SnapshotView {
 
     /// The most common label of a group of positions in the first label column, with its share; ties
     /// go to the label listed first.
-    pub(super) fn commonest_label(&self, positions: &[u32]) -> Option<(String, f64)> {
+    pub(in super::super) fn commonest_label(&self, positions: &[u32]) -> Option<(String, f64)> {
         let column = self.data.get()?.source.labels().first()?;
         let mut counts = vec![0_u32; column.classes.len()];
         for &position in positions {
@@ -198,7 +199,7 @@ impl SnapshotView {
     }
 
     /// The groups that another snapshot put these samples in, in the order of these samples.
-    pub(super) fn assignments_in(&self, other: &Self, space: Space) -> Vec<u32> {
+    pub(in super::super) fn assignments_in(&self, other: &Self, space: Space) -> Vec<u32> {
         let Some(clusters) = other.snapshot.space(space) else {
             return vec![ABSENT; self.snapshot.samples.len()];
         };

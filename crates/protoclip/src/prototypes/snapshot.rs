@@ -11,9 +11,10 @@ use crate::data::SampleId;
 use crate::tensor_file::{TensorFileError, TensorFileReader, TensorFileWriter};
 
 /// The space whose features were clustered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Space {
+    #[default]
     Image,
     Text,
     Teacher,
