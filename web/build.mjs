@@ -1,11 +1,12 @@
-// Builds web/ into ../static: dist/app.js, dist/app.css, dist/icons.svg and the fonts.
+// Builds web/ into ../static: dist/app.js, dist/points_worker.js, dist/app.css,
+// the icons and the fonts.
 //
 //   node build.mjs             writes the files
 //   node build.mjs --compare   builds in memory and fails when a committed file differs
 //   node build.mjs --tests     bundles test/*.test.ts into .test-build for `node --test`
 import { build } from "esbuild";
 import { mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -15,7 +16,7 @@ const browsers = ["chrome120", "firefox120", "safari17"];
 /** Icons in the sprite; the names are those of the lucide set. */
 const ICONS = [
   "activity", "archive", "arrow-down-wide-narrow", "arrow-right", "book-open", "chart-line", "check", "chevron-left", "chevron-right",
-  "circle-help", "circle-stop", "command", "cpu", "database", "download", "ellipsis", "flag", "git-fork", "hard-drive",
+  "circle-help", "circle-stop", "command", "cpu", "database", "download", "ellipsis", "flag", "git-fork", "hard-drive", "lasso-select", "maximize", "map",
   "house",
   "image", "list", "pause", "pencil", "pin", "pin-off", "play", "plus", "refresh-cw", "save", "search",
   "settings", "sliders-horizontal", "sun-moon", "table", "text", "trash-2", "triangle-alert", "undo-2", "upload", "x",
@@ -34,7 +35,11 @@ const FONTS = {
 
 async function scripts() {
   const result = await build({
-    entryPoints: { app: join(here, "src/app.ts"), style: join(here, "styles/app.css") },
+    entryPoints: {
+      app: join(here, "src/app.ts"),
+      points_worker: join(here, "src/space/points_worker.ts"),
+      style: join(here, "styles/app.css"),
+    },
     outdir: join(staticDir, "dist"),
     entryNames: "[name]",
     bundle: true,
@@ -47,7 +52,7 @@ async function scripts() {
     write: false,
   });
   return result.outputFiles.map((file) => [
-    join("dist", file.path.endsWith(".css") ? "app.css" : "app.js"),
+    join("dist", basename(file.path) === "style.css" ? "app.css" : basename(file.path)),
     Buffer.from(file.contents),
   ]);
 }
@@ -80,8 +85,9 @@ async function fonts() {
 
 async function outputs() {
   const uplot = await readFile(join(here, "node_modules/uplot/LICENSE"));
+  const kdbush = await readFile(join(here, "node_modules/kdbush/LICENSE"));
   const parts = await Promise.all([scripts(), sprite(), fonts()]);
-  return [...parts.flat(), ["dist/LICENSE-uplot.txt", uplot]];
+  return [...parts.flat(), ["dist/LICENSE-uplot.txt", uplot], ["dist/LICENSE-kdbush.txt", kdbush]];
 }
 
 async function write(files) {

@@ -24,6 +24,7 @@ mod run_config;
 mod run_evaluate;
 mod run_live;
 mod run_log;
+mod run_space;
 mod runs;
 mod shell;
 mod work_list;
@@ -55,6 +56,10 @@ pub fn router() -> Router<AppState> {
         .route("/runs/{id}/head", get(run_live::head))
         .route("/runs/{id}/prototypes", get(prototypes::grid))
         .route("/runs/{id}/prototypes/{k}", get(prototype::one))
+        .route(
+            "/runs/{id}/space",
+            get(run_space::space).post(run_space::make),
+        )
         .route("/runs/{id}/evaluate", get(run_evaluate::evaluate))
         .route("/runs/{id}/evaluate/tables", get(run_evaluate::tables))
         .route("/runs/{id}/config", get(run_config::config))

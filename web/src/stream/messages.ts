@@ -1,6 +1,6 @@
 // What travels between the studio's event stream and the islands of every tab.
 
-export type EventName = "run" | "series" | "prototypes" | "log" | "removed";
+export type EventName = "run" | "series" | "prototypes" | "log" | "map" | "removed";
 
 /** A message of `/events`, already parsed. */
 export interface StreamMessage {
