@@ -18,7 +18,7 @@ void main() {
   vec3 rgb = texelFetch(u_palette, ivec2(int(a_colour & 255u), int(a_colour >> 8u)), 0).rgb;
   v_colour = vec4(rgb * u_alpha, u_alpha);
 }`,eh=`#version 300 es
-precision mediump float;
+precision highp float;
 in vec4 v_colour;
 uniform float u_size;
 out vec4 colour;

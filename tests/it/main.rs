@@ -12,6 +12,7 @@ mod evaluate;
 mod event_stream;
 mod http_api;
 mod lifecycle;
+mod maps;
 mod pages;
 mod program;
 mod prototypes;

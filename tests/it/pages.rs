@@ -9,19 +9,10 @@ use serde_json::json;
 
 use crate::support::scripted_runner::Action;
 use crate::support::snapshot_fixture::write_snapshot;
-use crate::support::test_site::{Answer, HOST, TestSite};
+use crate::support::test_site::{HOST, TestSite};
 
 /// A name that would run if any template forgot to escape it.
 const HOSTILE: &str = r#"<img src=x onerror=alert(1)>"' & more"#;
-
-async fn post_form(site: &TestSite, path: &str, body: &str) -> Answer {
-    let request = Request::post(path)
-        .header("host", HOST)
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body(Body::from(body.to_owned()))
-        .expect("a request");
-    site.send(request).await
-}
 
 /// A finished run with curves and prototypes, whose name is hostile.
 async fn finished_run(site: &TestSite) -> RunId {
@@ -60,6 +51,8 @@ fn pages_of(id: &RunId) -> Vec<String> {
             "/prototypes?space=text&sort=tightness&q=a",
             "/prototypes/0",
             "/prototypes/2",
+            "/space",
+            "/space?view=joint&method=pca&step=8",
             "/evaluate",
             "/evaluate/tables",
             "/config",
@@ -219,18 +212,15 @@ async fn absent_things_have_pages_of_their_own() {
 async fn a_form_comes_back_with_its_errors_or_leads_to_its_run() {
     let site = TestSite::new();
     let wrong = "preset=protoclip&batch_size=1&episodes=7&name=kept";
-    let answer = post_form(&site, "/runs/new", wrong).await;
+    let answer = site.submit("/runs/new", wrong).await;
     let text = answer.text();
     assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(text.contains("must lie in 2..="), "the error is shown");
     assert!(text.contains("value=\"kept\""), "what was typed stays");
     assert!(site.studio.runs().is_empty());
-    let answer = post_form(
-        &site,
-        "/runs/new",
-        "preset=protoclip&episodes=7&batch_size=",
-    )
-    .await;
+    let answer = site
+        .submit("/runs/new", "preset=protoclip&episodes=7&batch_size=")
+        .await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER);
     let run = &site.studio.runs()[0];
     assert_eq!(answer.header("location"), format!("/runs/{}", run.id));
@@ -243,12 +233,12 @@ async fn buttons_work_without_script() {
     let id = site.running().await;
     let act = |action: &str| format!("/runs/{id}/{action}");
     for (action, state) in [("pause", RunState::Paused), ("resume", RunState::Running)] {
-        let answer = post_form(&site, &act(action), "").await;
+        let answer = site.submit(&act(action), "").await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text());
         site.wait_for_state(&id, state).await;
     }
     let steer = "prototype_count=16&proto_weight=&external_weight=0.25";
-    let answer = post_form(&site, &act("controls"), steer).await;
+    let answer = site.submit(&act("controls"), steer).await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text());
     let controls = site.studio.run(&id).expect("the run").controls;
     assert_eq!(
@@ -259,24 +249,26 @@ async fn buttons_work_without_script() {
         ),
         (16, 0.25, 1.0)
     );
-    let refused = post_form(&site, &act("controls"), "target_temperature=-1").await;
+    let refused = site.submit(&act("controls"), "target_temperature=-1").await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
-    let renamed = post_form(&site, &act("rename"), "json%3Aname=Another+name").await;
+    let renamed = site
+        .submit(&act("rename"), "json%3Aname=Another+name")
+        .await;
     assert_eq!(renamed.status, StatusCode::SEE_OTHER, "{}", renamed.text());
     assert_eq!(site.studio.run(&id).expect("the run").name, "Another name");
     assert_eq!(
-        post_form(&site, &act("delete"), "").await.status,
+        site.submit(&act("delete"), "").await.status,
         StatusCode::CONFLICT,
         "a running run is not deleted"
     );
     assert_eq!(
-        post_form(&site, &act("explode"), "").await.status,
+        site.submit(&act("explode"), "").await.status,
         StatusCode::NOT_FOUND
     );
-    let stopped = post_form(&site, &act("stop"), "").await;
+    let stopped = site.submit(&act("stop"), "").await;
     assert_eq!(stopped.status, StatusCode::SEE_OTHER);
     site.wait_for_state(&id, RunState::Stopped).await;
-    let deleted = post_form(&site, &act("delete"), "").await;
+    let deleted = site.submit(&act("delete"), "").await;
     assert_eq!(deleted.header("location"), "/runs");
     assert!(site.studio.runs().is_empty());
 }

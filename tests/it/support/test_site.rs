@@ -84,6 +84,16 @@ impl TestSite {
         self.send(request).await
     }
 
+    /// Sends a form as a browser without script does.
+    pub(crate) async fn submit(&self, path: &str, body: &str) -> Answer {
+        let request = Request::post(path)
+            .header("host", HOST)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(Body::from(body.to_owned()))
+            .expect("a request");
+        self.send(request).await
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.ask(Method::GET, path, None).await
     }

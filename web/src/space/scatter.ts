@@ -27,7 +27,7 @@ void main() {
 }`;
 
 const FRAGMENT = `#version 300 es
-precision mediump float;
+precision highp float;
 in vec4 v_colour;
 uniform float u_size;
 out vec4 colour;
