@@ -78,11 +78,11 @@ pub use figure::{Figure, FigureFormat};
 pub use fork::ForkRequest;
 pub use live::{Message, MessageBody, Subscription};
 pub use lock_file::{LockFile, LockHolder};
-pub use picture_hashes::PicturesCompared;
 pub use maps::{
     MOST_MAP_SAMPLES, MapFeatures, MapGroup, MapGroups, MapKey, MapMaking, MapSample, MapSpace,
     MapState, MapStatus, PackedMap, PlacedPoint, PrototypeLabel,
 };
+pub use picture_hashes::PicturesCompared;
 pub use prototypes::{
     CARD_SAMPLES, GroupingAgreement, Health, HealthCount, MOST_CARDS, NeighbourView, OVERFULL,
     OverlapView, PrototypeCard, PrototypeDetail, PrototypeMatching, PrototypePage, PrototypeQuery,

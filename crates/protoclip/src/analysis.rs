@@ -11,9 +11,9 @@ mod map_file;
 mod modality_gap;
 mod pair_cosines;
 mod pca;
+mod plane;
 mod prototype_gap;
 mod student_grouping;
-mod plane;
 mod tsne;
 
 pub use agreement::{adjusted_mutual_information, adjusted_rand_index};
@@ -24,12 +24,12 @@ pub use map_file::MapFile;
 pub use modality_gap::{average_self_similarity, mean_feature_std, modality_gap};
 pub use pair_cosines::{COSINE_BINS, CosineHistogram, PairCosines, UNMATCHED_LIMIT, pair_cosines};
 pub use pca::Pca;
-pub use prototype_gap::{PrototypeGap, prototype_gaps};
-pub use student_grouping::{Student, StudentGrouping, TeacherTarget, student_grouping};
 pub use plane::{
     EarlierMap, MOST_DIFFUSED, MapMethod, MapQuality, PlaneError, PlaneMap, PlaneObserver,
     PlaneProgress, aligned_to, carried_start, map_to_plane,
 };
+pub use prototype_gap::{PrototypeGap, prototype_gaps};
+pub use student_grouping::{Student, StudentGrouping, TeacherTarget, student_grouping};
 pub use tsne::{
     MapSnapshot, TsneConfig, TsneError, TsneMap, TsneObserver, TsnePhase, TsneProgress, tsne,
 };

@@ -62,11 +62,10 @@ impl SnapshotView {
     }
 
     /// The data set, when it could be opened.
-    pub(super) fn data(&self) -> Option<&DataSet> {
+    pub(in super::super) fn data(&self) -> Option<&DataSet> {
         self.data.get().map(Arc::as_ref)
     }
 
-    pub(super) fn step(&self) -> u64 {
     pub(in super::super) fn step(&self) -> u64 {
         self.snapshot.step
     }

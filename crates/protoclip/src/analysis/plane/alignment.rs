@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-
 /// Shift of a sample that starts where its group is, as a share of the map's spread.
 const SHIFT: f32 = 0.02;
 
@@ -32,11 +31,7 @@ impl EarlierMap<'_> {
 /// samples of the same group are on average, with a little random shift. `groups` is aligned with
 /// `samples`. `[n, 2]`; `None` when fewer than a tenth of the samples are known, for then there is
 /// nothing to go on from.
-pub fn carried_start(
-    earlier: EarlierMap<'_>,
-    samples: &[u32],
-    groups: &[u32],
-) -> Option<Vec<f32>> {
+pub fn carried_start(earlier: EarlierMap<'_>, samples: &[u32], groups: &[u32]) -> Option<Vec<f32>> {
     let places = earlier.places();
     let known: Vec<Option<[f32; 2]>> = samples.iter().map(|s| places.get(s).copied()).collect();
     let count = known.iter().flatten().count();
