@@ -51,6 +51,8 @@ const addresses = () => [
   `/runs/${run}/prototypes`,
   `/runs/${run}/prototypes?space=text&sort=tightness`,
   `/runs/${run}/prototypes/0`,
+  `/runs/${run}/space`,
+  `/runs/${run}/space?view=joint&method=pca`,
   `/runs/${run}/evaluate`,
   `/runs/${run}/config`,
   `/runs/${run}/log`,

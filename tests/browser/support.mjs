@@ -76,12 +76,15 @@ export async function startStudio() {
   return { url, api, close };
 }
 
-export function startBrowser() {
+/** What gives a headless browser WebGL without a graphics card. */
+export const SOFTWARE_GL = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader"];
+
+export function startBrowser(more = ["--disable-gpu"]) {
   return chromium.launch({
     executablePath,
     args: [
       "--no-sandbox",
-      "--disable-gpu",
+      ...more,
       "--disable-quic",
       "--no-first-run",
       "--disable-background-networking",

@@ -28,6 +28,8 @@ export interface Colouring {
 }
 
 export const NO_ITEM = 0xffff;
+/** Rows whose colours the next step is compared with; the first ones are a fair sample. */
+const REMEMBERED = 20_000;
 /** Legend items with a colour of their own. */
 const MOST_ITEMS = 10;
 
@@ -51,7 +53,7 @@ export function carriedColours(
   const own = Array.from({ length: count }, (_, i) => i);
   if (!before || before.size === 0) return own;
   const shared = new Map<number, number>();
-  for (let row = 0; row < groups.length; row++) {
+  for (let row = 0; row < Math.min(groups.length, REMEMBERED); row++) {
     const colour = before.get(samples[row] ?? 0);
     if (colour === undefined) continue;
     const pair = (groups[row] ?? 0) * 1000 + colour;
@@ -88,7 +90,7 @@ export function byPrototype(
     return groupColour(colours[group] ?? 0, shade[prototype] ?? 0, theme.dark);
   };
   const colourOfSample = new Map<number, number>();
-  items.forEach((group, row) => colourOfSample.set(samples[row] ?? 0, colours[group] ?? 0));
+  items.subarray(0, REMEMBERED).forEach((group, row) => colourOfSample.set(samples[row] ?? 0, colours[group] ?? 0));
   return {
     entries: Uint16Array.from(of, (prototype) => Math.min(prototype, NONE - 1)),
     palette: palette(groups.of_prototype.length, colour, theme.none),

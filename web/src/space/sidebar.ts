@@ -50,7 +50,7 @@ export function showSamples(root: HTMLElement, samples: readonly MapSample[], to
     ...samples.map(({ sample, caption, image_url }) => {
       const picture = make("img", { src: image_url, alt: "", width: "64", height: "64", loading: "lazy", decoding: "async" });
       return make("li", { title: caption, "data-sample": String(sample) },
-        make("figure", { class: "sample" }, picture, make("figcaption", {}, caption)));
+        make("figure", {}, picture, make("figcaption", {}, caption)));
     }),
   );
 }

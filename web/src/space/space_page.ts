@@ -26,6 +26,8 @@ import { showTwin } from "./twin.ts";
 
 /** Unfinished maps are fetched at most this often. */
 const DRAFT_MS = 150;
+/** Points that move from one step to the next; more of them change at once. */
+const MOST_MOVING = 300_000;
 
 export function mountSpace(): void {
   const root = first("[data-space]", HTMLElement);
@@ -170,6 +172,7 @@ class SpacePage {
     if (calm || !shown || !samples || !earlier || !panel.fast) return null;
     const { step, method, features } = shown.header;
     const sibling = step !== map.header.step && method === map.header.method && features === map.header.features;
+    if (map.header.points > MOST_MOVING) return null;
     return sibling && before?.step === step ? placesBefore(map, samples, shown, earlier) : null;
   }
 

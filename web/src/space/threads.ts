@@ -35,7 +35,7 @@ export function drawThreads(canvas: HTMLCanvasElement, selected: readonly Pair[]
     context.lineTo(...b);
     context.stroke();
   };
-  [context.strokeStyle, context.lineWidth, context.globalAlpha] = [token("ink"), 1, 0.22];
+  [context.strokeStyle, context.lineWidth, context.globalAlpha] = [token("ink"), 1, 0.16];
   for (const pair of selected) line(pair);
   if (!pointed) return;
   [context.lineWidth, context.globalAlpha] = [1.5, 0.9];
