@@ -43,6 +43,7 @@ mod series;
 mod series_figure;
 mod session;
 mod step_clock;
+mod supervision;
 mod thumbnails;
 mod trainer;
 mod view;
@@ -84,9 +85,11 @@ pub use maps::{
 };
 pub use picture_hashes::PicturesCompared;
 pub use prototypes::{
-    CARD_SAMPLES, GroupingAgreement, Health, HealthCount, MOST_CARDS, NeighbourView, OVERFULL,
-    OverlapView, PrototypeCard, PrototypeDetail, PrototypeMatching, PrototypePage, PrototypeQuery,
-    PrototypeSort, SampleView,
+    CARD_SAMPLES, DESCRIBED_SHARES, DisagreementPage, DisagreementQuery, DisagreementRow,
+    GroupingAgreement, Health, HealthCount, Hop, HopKind, MOST_CARDS, NeighbourView, OVERFULL,
+    OverlapView, PrototypeCard, PrototypeDetail, PrototypeMatching, PrototypeNode, PrototypePage,
+    PrototypeQuery, PrototypeSort, SampleView, TargetShare, TargetView, TranslationDirection,
+    TranslationView, Verdict,
 };
 pub use recorder::{Change, NewPrototypes, Recorder};
 pub use run_directory::{ForkOrigin, OmittedChange, RunDirectory, RunMeta};
@@ -98,6 +101,7 @@ pub use run_store::{Batch, Point, RunStore};
 pub use runner::{RunJob, Runner, TrainerRunner};
 pub use series::{Bucket, FEWEST_BUCKETS, MOST_BUCKETS, Series, SeriesQuery};
 pub use session::{Listener, SharedRecorder, run_session};
+pub use supervision::{SupervisedStage, Supervision};
 pub use thumbnails::{SIZES, Thumbnail};
 pub use view::{CheckpointView, RunView, StudioFacts, data_name};
 pub use work::{WorkKind, WorkState, WorkView};

@@ -10,6 +10,7 @@ mod prototypes;
 mod runs;
 mod series;
 mod steering;
+mod supervision;
 mod work;
 
 use super::endpoint::Endpoint;
@@ -25,6 +26,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         changes::endpoints(),
         series::endpoints(),
         prototypes::endpoints(),
+        supervision::endpoints(),
         compare::endpoints(),
         data_sets::endpoints(),
         checkpoints::endpoints(),

@@ -9,6 +9,7 @@ mod chart_catalogue;
 mod checkpoint;
 mod checkpoints;
 mod compare;
+mod disagreement;
 mod figures;
 mod home;
 mod measure_catalogue;
@@ -55,6 +56,10 @@ pub fn router() -> Router<AppState> {
         .route("/runs/{id}", get(run_live::live))
         .route("/runs/{id}/head", get(run_live::head))
         .route("/runs/{id}/prototypes", get(prototypes::grid))
+        .route(
+            "/runs/{id}/prototypes/disagreement",
+            get(disagreement::board),
+        )
         .route("/runs/{id}/prototypes/{k}", get(prototype::one))
         .route(
             "/runs/{id}/space",

@@ -213,7 +213,8 @@ impl Studio {
         })
     }
 
-    fn whole_log(&self, run: &RunId) -> Result<Vec<LogLine>, StudioError> {
+    /// Every log line of a run, oldest first.
+    pub(super) fn whole_log(&self, run: &RunId) -> Result<Vec<LogLine>, StudioError> {
         let mut lines: Vec<LogLine> = Vec::new();
         loop {
             let after = lines.last().map_or(0, |line| line.seq);

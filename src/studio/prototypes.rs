@@ -3,19 +3,29 @@
 //! Reads the snapshots that training leaves in the run directory; the newest few stay in memory.
 //! May open a data set, so callers must be allowed to block.
 
+mod disagreement;
 mod health;
 mod matching;
 mod overlap;
 mod page;
 mod snapshot_view;
+mod soft_target;
+mod student_side;
+mod translation;
 
 use protoclip::prototypes::Space;
 use serde::{Deserialize, Serialize};
 
+pub use disagreement::{DisagreementPage, DisagreementQuery, DisagreementRow};
 pub use health::{Health, HealthCount, OVERFULL};
 pub use matching::{GroupingAgreement, PrototypeMatching};
 pub use page::{
     NeighbourView, OverlapView, PrototypeCard, PrototypeDetail, PrototypePage, SampleView,
+};
+
+pub use soft_target::{DESCRIBED_SHARES, TargetShare, TargetView};
+pub use translation::{
+    Hop, HopKind, PrototypeNode, TranslationDirection, TranslationView, Verdict,
 };
 
 pub(super) use snapshot_view::SnapshotView;

@@ -53,6 +53,7 @@ const addresses = () => [
   `/runs/${run}/prototypes/0`,
   `/runs/${run}/space`,
   `/runs/${run}/space?view=joint&method=pca`,
+  `/runs/${run}/prototypes/disagreement`,
   `/runs/${run}/evaluate`,
   `/runs/${run}/config`,
   `/runs/${run}/log`,

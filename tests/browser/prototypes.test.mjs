@@ -1,4 +1,4 @@
-// Prototypes in depth: their health.
+// Prototypes in depth: their health, what they teach, and who disagrees.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import {
@@ -69,4 +69,39 @@ test("prototypes are filtered by a sign of their health", async () => {
   assert.ok(await tab.page.getByText(/More than 4 times the mean/).last().isVisible());
   await tab.close();
   await assertReadable(`/runs/${run}/prototypes?health=overfull`);
+});
+
+test("another sample is followed through back translation", async () => {
+  const tab = await openPage(browser);
+  await tab.page.goto(`${studio.url}/runs/${run}/prototypes?sort=size`);
+  await tab.page.locator(".proto-card .whole").first().click();
+  const samples = tab.page.locator(".sample > a");
+  await samples.nth(1).click();
+  await tab.page.waitForURL(/sample=\d+#translation$/);
+  const caption = await tab.page.locator(".sample > a[aria-current] .caption").innerText();
+  const way = tab.page.locator("#translation");
+  assert.ok((await way.locator(".hops").first().innerText()).includes(caption));
+  assert.equal(await way.locator("tbody tr.own").count(), 2, "what the loss compares, both ways");
+  const target = tab.page.locator("#target");
+  assert.equal(await target.locator("tbody tr.own").count(), 1);
+  await target.getByRole("button", { name: "Copy link" }).waitFor();
+  const address = new URL(tab.page.url()).pathname + new URL(tab.page.url()).search;
+  assert.deepEqual(tab.complaints, []);
+  await tab.close();
+  await assertReadable(address);
+});
+
+test("the board pages through disagreements of each pair", async () => {
+  const tab = await openPage(browser);
+  await tab.page.goto(`${studio.url}/runs/${run}/prototypes`);
+  await tab.page.getByRole("link", { name: "Disagreement" }).click();
+  await tab.page.getByRole("link", { name: "text by teacher" }).click();
+  await tab.page.waitForURL(/pair=text-by-teacher/);
+  assert.match(await tab.page.getByRole("status").filter({ hasText: "disagrees" }).innerText(), /of 96 samples/);
+  await tab.page.getByLabel("Caption").fill("no such caption anywhere");
+  await tab.page.getByRole("button", { name: "Show" }).click();
+  await tab.page.getByRole("link", { name: "Show all" }).click();
+  await tab.page.locator(".board tbody tr").first().waitFor();
+  await tab.close();
+  await assertReadable(`/runs/${run}/prototypes/disagreement`);
 });

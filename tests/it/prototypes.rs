@@ -1,8 +1,9 @@
-//! Prototypes in depth: what may be wrong with them, by page and by API.
+//! Prototypes in depth, by page and by API: what may be wrong with them, what they teach, and who
+//! disagrees.
 
 use axum::http::{Method, StatusCode};
 use image::{Rgb, RgbImage};
-use protoclip::prototypes::{PrototypeSnapshot, SpaceClusters};
+use protoclip::prototypes::{FeaturePair, FeatureSnapshot, PrototypeSnapshot, SpaceClusters};
 use protoclip_studio::studio::{RunId, RunState};
 use serde_json::{Value, json};
 
@@ -25,6 +26,18 @@ const PAIRS: [(u8, &str); 12] = [
     (120, "a fish"),
 ];
 
+/// Samples 0 to 5 in one group of the text space, the others in another one.
+const TEXT: [u32; 12] = [0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1];
+
+/// Sample 5 looks like the pictures of the second group.
+fn image_feature(sample: usize) -> [f32; 2] {
+    if sample < 5 { [1.0, 0.0] } else { [0.0, 1.0] }
+}
+
+fn text_feature(sample: usize) -> [f32; 2] {
+    if sample < 6 { [-1.0, 0.0] } else { [0.0, -1.0] }
+}
+
 /// A finished run on these pairs, whose twelve image prototypes hold these samples.
 async fn run_with(site: &TestSite, assignments: [u32; 12]) -> RunId {
     let folder = site.folder.path().join("pairs");
@@ -41,13 +54,14 @@ async fn run_with(site: &TestSite, assignments: [u32; 12]) -> RunId {
     std::fs::write(&path, rows).expect("writes");
     let body = json!({
         "data": {"source": "csv", "path": path},
-        "episode_size": 12, "batch_size": 4, "prototypes": {"count": 12},
+        "preset": "protoclip", "episode_size": 12, "batch_size": 4,
+        "prototypes": {"count": 12, "target_temperature": 0.5},
     });
     let answer = site.ask(Method::POST, "/api/runs", Some(body)).await;
     assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text());
     let id = RunId::from(answer.json()["id"].as_str().expect("an id"));
     site.runner.steps(2);
-    let clusters = SpaceClusters {
+    let clusters = |assignments: [u32; 12]| SpaceClusters {
         count: 12,
         dim: 2,
         centroids: (0..24).map(|i| (i as f32).sin()).collect(),
@@ -58,15 +72,29 @@ async fn run_with(site: &TestSite, assignments: [u32; 12]) -> RunId {
         episode: 0,
         step: 2,
         samples: (0..12).collect(),
-        image: clusters.clone(),
-        text: clusters,
+        image: clusters(assignments),
+        text: clusters(TEXT),
         teacher: None,
     };
-    let folder = site.folder.path().join("runs").join(id.as_str());
-    let folder = folder.join("artifacts/prototypes");
-    std::fs::create_dir_all(&folder).expect("creates");
-    let file = folder.join("00000002.safetensors");
-    snapshot.write(&file).expect("writes");
+    let features = FeatureSnapshot {
+        episode: 0,
+        step: 2,
+        samples: (0..12).collect(),
+        tower: FeaturePair {
+            dim: 2,
+            image: (0..12).flat_map(image_feature).collect(),
+            text: (0..12).flat_map(text_feature).collect(),
+        },
+        projected: None,
+    };
+    let run = site.folder.path().join("runs").join(id.as_str());
+    let file = |kind: &str| {
+        let folder = run.join("artifacts").join(kind);
+        std::fs::create_dir_all(&folder).expect("creates");
+        folder.join("00000002.safetensors")
+    };
+    snapshot.write(&file("prototypes")).expect("writes");
+    features.write(&file("features")).expect("writes");
     site.runner.act(Action::Finish);
     site.wait_for_state(&id, RunState::Finished).await;
     id
@@ -118,4 +146,142 @@ async fn signs_of_health_are_counted_shown_and_filtered_by() {
     assert!(text.contains("2 duplicate images"), "{text}");
     let one = site.get(&format!("/runs/{id}/prototypes/1")).await.text();
     assert!(one.contains("single caption"), "{one}");
+}
+
+const GROUPS: [u32; 12] = [0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1];
+
+#[tokio::test]
+async fn a_target_is_the_softmax_over_prototypes_with_samples() {
+    let site = TestSite::new();
+    let id = run_with(&site, GROUPS).await;
+    let path = format!("/api/runs/{id}/prototypes/0/target?space=text");
+    let target = site.get(&path).await.json();
+    let centroid = |k: usize| [(2.0 * k as f64).sin(), (2.0 * k as f64 + 1.0).sin()];
+    let weight = |k: usize| {
+        let (a, b) = (centroid(0), centroid(k));
+        ((a[0] * b[0] + a[1] * b[1]) / 0.5).exp()
+    };
+    let own = weight(0) / (weight(0) + weight(1));
+    let entropy = -own * own.ln() - (1.0 - own) * (1.0 - own).ln();
+    let number = |value: &Value| value.as_f64().expect("a number");
+    assert!((number(&target["own"]) - own).abs() < 1e-5, "{target}");
+    assert!(
+        (number(&target["entropy"]) - entropy).abs() < 1e-5,
+        "{target}"
+    );
+    assert_eq!(target["count"], 2, "the dead ones take no part");
+    let csv = site
+        .get(&path.replace("target?", "target.csv?"))
+        .await
+        .text();
+    assert_eq!(csv.lines().count(), 3, "{csv}");
+    let dead = site.get(&path.replace("/0/", "/7/")).await;
+    assert_eq!(dead.status, StatusCode::NOT_FOUND);
+    let page = site
+        .get(&format!("/runs/{id}/prototypes/0?space=text"))
+        .await;
+    assert!(page.text().contains("Soft target"), "{}", page.text());
+}
+
+#[tokio::test]
+async fn a_sample_is_followed_through_back_translation() {
+    let site = TestSite::new();
+    let id = run_with(&site, GROUPS).await;
+    let path = format!("/api/runs/{id}/prototypes/1/translation?space=image&sample=5");
+    let way = site.get(&path).await.json();
+    let direction = &way["directions"][0];
+    assert_eq!(
+        (&direction["student"], &direction["teacher"]),
+        (&json!("image"), &json!("text"))
+    );
+    assert_eq!(direction["teacher_prototype"]["prototype"], 0);
+    assert_eq!(direction["own_prototype"]["prototype"], 1);
+    let hop = |kind: &str| {
+        let hops = direction["hops"].as_array().expect("a list");
+        let found = hops.iter().find(|hop| hop["kind"] == kind).expect("a hop");
+        found["distance"].as_f64().expect("a number")
+    };
+    // The text teacher's group is samples 0 to 5, five of which lie at (1, 0), one at (0, 1).
+    let there = [5.0 / 6.0, 1.0 / 6.0];
+    let distance = f64::hypot(there[0], there[1] - 1.0);
+    assert!((hop("translated") - distance).abs() < 1e-5, "{way}");
+    assert!((hop("pair") - 2f64.sqrt()).abs() < 1e-5, "{way}");
+    assert_eq!(direction["translated"]["rank"], 2, "{way}");
+    let csv = site
+        .get(&path.replace("translation?", "translation.csv?"))
+        .await;
+    assert_eq!(csv.text().lines().count(), 15, "{}", csv.text());
+    let elsewhere = site.get(&path.replace("sample=5", "sample=0")).await;
+    assert_eq!(elsewhere.status, StatusCode::NOT_FOUND);
+    let message = elsewhere.json()["error"].to_string();
+    assert!(
+        message.contains("sample 0 is not in this prototype"),
+        "{message}"
+    );
+    let page = site.get(&format!("/runs/{id}/prototypes/1?sample=5")).await;
+    let text = page.text();
+    assert!(text.contains("The image student, taught by text"), "{text}");
+    assert!(text.contains("ranks 2 of 2"), "{text}");
+}
+
+#[tokio::test]
+async fn the_board_lists_whom_the_student_would_put_elsewhere() {
+    let site = TestSite::new();
+    let id = run_with(&site, GROUPS).await;
+    let path = format!("/api/runs/{id}/disagreements");
+    let board = site.get(&path).await.json();
+    assert_eq!(
+        (&board["scored"], &board["disagreeing"]),
+        (&json!(12), &json!(1))
+    );
+    let row = &board["rows"][0];
+    assert_eq!(row["sample"], 5);
+    assert_eq!(row["teacher"]["prototype"], 0);
+    assert_eq!(row["choice"]["prototype"], 1);
+    assert!(row["probability"].as_f64() > row["teacher_probability"].as_f64());
+    let none = site.get(&format!("{path}?q=fox")).await.json();
+    assert_eq!(
+        (&none["matching"], &none["disagreeing"]),
+        (&json!(0), &json!(1))
+    );
+    let csv = site.get(&format!("{path}.csv")).await.text();
+    assert!(
+        csv.lines().nth(1).expect("a row").starts_with("5,0,"),
+        "{csv}"
+    );
+    let itself = site.get(&format!("{path}?student=text&teacher=text")).await;
+    assert_eq!(itself.status, StatusCode::CONFLICT, "{}", itself.text());
+    let page = site
+        .get(&format!("/runs/{id}/prototypes/disagreement"))
+        .await;
+    let text = page.text();
+    assert!(
+        text.contains("disagrees with its text teacher on 1 of 12"),
+        "{text}"
+    );
+    assert!(text.contains("still grey"), "{text}");
+    let filtered = site
+        .get(&format!("/runs/{id}/prototypes/disagreement?q=fox"))
+        .await;
+    assert!(filtered.text().contains("No caption matches"));
+}
+
+#[tokio::test]
+async fn without_features_the_pages_say_so() {
+    let site = TestSite::new();
+    let id = run_with(&site, GROUPS).await;
+    let folder = site.folder.path().join("runs").join(id.as_str());
+    std::fs::remove_dir_all(folder.join("artifacts/features")).expect("removes");
+    let page = site.get(&format!("/runs/{id}/prototypes/0")).await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.text().contains("Nothing to follow"), "{}", page.text());
+    let board = site
+        .get(&format!("/runs/{id}/prototypes/disagreement"))
+        .await;
+    assert_eq!(board.status, StatusCode::OK);
+    assert!(
+        board.text().contains("Nothing to compare"),
+        "{}",
+        board.text()
+    );
 }

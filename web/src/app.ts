@@ -1,6 +1,7 @@
 // The studio's browser code: every page works without it, it makes pages live.
 import { mountActionForms } from "./islands/action_forms.ts";
 import { mountCompare } from "./islands/compare.ts";
+import { mountCopyLinks } from "./islands/copy_link.ts";
 import { mountDock } from "./islands/dock.ts";
 import { mountEvaluation } from "./islands/evaluation.ts";
 import { mountEventLog } from "./islands/event_log.ts";
@@ -30,4 +31,5 @@ mountPrototypes();
 mountCompare();
 mountWork();
 mountSpace();
+mountCopyLinks();
 hub.start();

@@ -19,8 +19,8 @@ const ACROSS: u32 = 2;
 const MOST_ACROSS: u32 = 8;
 const SQUARE: u32 = 64;
 
-const SPACE: (&str, &str) = ("space", "image, text or teacher; image unless given");
-const STEP: (&str, &str) = ("step", "step of the snapshot, or latest");
+pub(super) const SPACE: (&str, &str) = ("space", "image, text or teacher; image unless given");
+pub(super) const STEP: (&str, &str) = ("step", "step of the snapshot, or latest");
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -180,7 +180,7 @@ async fn montage(
     ))
 }
 
-fn number(text: &str) -> Result<usize, AppError> {
+pub(super) fn number(text: &str) -> Result<usize, AppError> {
     text.parse().map_err(|_| {
         AppError::new(
             axum::http::StatusCode::NOT_FOUND,

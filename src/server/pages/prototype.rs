@@ -1,5 +1,8 @@
-//! `/runs/{id}/prototypes/{k}`: one prototype, all its samples nearest first, its match in the other
-//! spaces and its neighbours.
+//! `/runs/{id}/prototypes/{k}`: one prototype, its samples nearest first, the target that it makes, a
+//! sample's way through back translation, its match in the other spaces and its neighbours.
+
+pub(super) mod target_panel;
+mod translation_panel;
 
 use askama::Template;
 use axum::extract::{Path, Query, State};
@@ -18,13 +21,20 @@ use super::shell::Shell;
 use crate::server::AppState;
 use crate::studio::{
     NeighbourView, OverlapView, PrototypeCard, PrototypeDetail, RunId, RunView, StudioError,
+    TranslationView,
 };
+use target_panel::TargetPanel;
+use translation_panel::TranslationPanel;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct PlaceQuery {
     space: String,
     step: String,
+    /// The sample to follow through back translation; the nearest one unless given.
+    sample: String,
+    /// `all` shows every sample.
+    samples: String,
 }
 
 #[derive(Debug, Template)]
@@ -40,9 +50,14 @@ struct PrototypePageView {
     size: String,
     warning: Option<String>,
     health: Vec<HealthMark>,
-    samples: Vec<SampleTile>,
+    samples: Vec<FollowedTile>,
     /// Set when not all samples are shown.
     more: Option<String>,
+    more_href: Option<String>,
+    target: Option<TargetPanel>,
+    way: Option<TranslationPanel>,
+    /// Why no sample can be followed.
+    no_way: Option<String>,
     facts: Vec<Fact>,
     overlaps: Vec<Overlap>,
     neighbours: Vec<Neighbour>,
@@ -66,7 +81,16 @@ struct Neighbour {
     image: Option<String>,
 }
 
-/// Samples of one page; the API has all.
+/// A sample that can be followed through back translation.
+#[derive(Debug)]
+struct FollowedTile {
+    tile: SampleTile,
+    href: String,
+    current: bool,
+}
+
+/// Samples of one page unless all are asked for, and then; the API has all.
+const FEW: usize = 36;
 const SAMPLES: usize = 600;
 
 pub(super) async fn one(
@@ -82,22 +106,39 @@ pub(super) async fn one(
             StudioError::NotFound(format!("prototypes have numbers, {number:?} is none"))
         })?;
         let space = space_named(&query.space);
-        let detail = studio.prototype(&id, query.step.parse().ok(), space, number)?;
-        Ok(PrototypePageView::new(
-            shell.in_section("runs"),
-            &view,
-            detail,
-        ))
+        let step = query.step.parse().ok();
+        let detail = studio.prototype(&id, step, space, number)?;
+        let target = studio.prototype_target(&id, step, space, number)?;
+        let sample = query.sample.parse().ok();
+        let way = match studio.prototype_translation(&id, step, (space, number), sample) {
+            Ok(way) => Ok(way),
+            Err(StudioError::NotFound(reason) | StudioError::Conflict(reason)) => Err(reason),
+            Err(error) => return Err(error),
+        };
+        let run = view.id.as_str();
+        let page = PrototypePageView::new(shell.in_section("runs"), &view, &query, detail);
+        Ok(PrototypePageView {
+            target: target.map(|target| TargetPanel::new(run, &target)),
+            ..page.following(run, way)
+        })
     })
     .await
 }
 
 impl PrototypePageView {
-    fn new(shell: Shell, view: &RunView, detail: PrototypeDetail) -> Self {
+    fn new(shell: Shell, view: &RunView, query: &PlaceQuery, detail: PrototypeDetail) -> Self {
         let run = view.id.as_str();
         let (space, step) = (detail.space.name(), detail.step.to_string());
         let card = &detail.prototype;
-        let shown = card.samples.len().min(SAMPLES);
+        let most = if query.samples == "all" { SAMPLES } else { FEW };
+        let shown = card.samples.len().min(most);
+        let place = |extra: &[(&str, &str)]| {
+            let path = format!("/runs/{}/prototypes/{}", percent(run), card.id);
+            address(
+                &path,
+                &[&[("space", space), ("step", step.as_str())], extra].concat(),
+            )
+        };
         Self {
             shell,
             tab: "prototypes",
@@ -115,9 +156,22 @@ impl PrototypePageView {
             samples: card
                 .samples
                 .iter()
-                .take(SAMPLES)
-                .map(SampleTile::new)
+                .take(most)
+                .map(|sample| {
+                    let number = sample.sample.to_string();
+                    let samples = ("samples", query.samples.as_str());
+                    FollowedTile {
+                        tile: SampleTile::new(sample),
+                        href: place(&[samples, ("sample", &number)]) + "#translation",
+                        current: false,
+                    }
+                })
                 .collect(),
+            more_href: (most == FEW && shown < card.samples.len())
+                .then(|| place(&[("samples", "all"), ("sample", &query.sample)])),
+            target: None,
+            way: None,
+            no_way: None,
             more: (shown < card.samples.len()).then(|| {
                 format!(
                     "The nearest {} of {} samples; the API has all.",
@@ -137,6 +191,23 @@ impl PrototypePageView {
                 .map(|near| Neighbour::new(run, space, detail.step, near))
                 .collect(),
         }
+    }
+}
+
+impl PrototypePageView {
+    /// With the way of a sample, or the reason why there is none.
+    fn following(mut self, run: &str, way: Result<TranslationView, String>) -> Self {
+        match way {
+            Ok(way) => {
+                let number = format!("sample={}#", way.sample);
+                for tile in &mut self.samples {
+                    tile.current = tile.href.contains(&number);
+                }
+                self.way = Some(TranslationPanel::new(run, &way));
+            }
+            Err(reason) => self.no_way = Some(reason),
+        }
+        self
     }
 }
 

@@ -39,6 +39,7 @@ pub(super) struct GridQuery {
 struct PrototypesPage {
     shell: Shell,
     tab: &'static str,
+    views: &'static str,
     run: RunCard,
     /// Step of what is shown, −1 for nothing; newer ones are announced.
     step: i64,
@@ -76,10 +77,10 @@ struct SpaceLink {
 }
 
 #[derive(Debug)]
-struct Choice {
-    value: String,
-    label: String,
-    current: bool,
+pub(super) struct Choice {
+    pub(super) value: String,
+    pub(super) label: String,
+    pub(super) current: bool,
 }
 
 #[derive(Debug)]
@@ -184,6 +185,7 @@ impl PrototypesPage {
         Self {
             shell,
             tab: "prototypes",
+            views: "grid",
             run: RunCard::new(view),
             step: i64::try_from(found.step).unwrap_or(i64::MAX),
             absent: None,
@@ -191,7 +193,7 @@ impl PrototypesPage {
             space,
             q: query.q.clone(),
             spaces: space_links(run, query, &found.spaces, found.space),
-            steps: step_choices(&found, query),
+            steps: step_choices(&found.steps, &query.step),
             sorts: sort_choices(query.sort()),
             health: query.health.clone(),
             healths: health_links(run, query, &found),
@@ -227,6 +229,7 @@ impl PrototypesPage {
         Self {
             shell,
             tab: "prototypes",
+            views: "grid",
             run: RunCard::new(view),
             step: if none_yet { -1 } else { i64::MAX },
             absent: Some(absent),
@@ -259,16 +262,16 @@ fn space_links(run: &str, query: &GridQuery, spaces: &[Space], current: Space) -
 }
 
 /// Newest first, after the choice that follows the run.
-fn step_choices(found: &PrototypePage, query: &GridQuery) -> Vec<Choice> {
+pub(super) fn step_choices(steps: &[u64], chosen: &str) -> Vec<Choice> {
     let follow = Choice {
         value: String::new(),
         label: "newest".into(),
-        current: query.step.is_empty(),
+        current: chosen.is_empty(),
     };
-    let steps = found.steps.iter().rev().map(|&step| Choice {
+    let steps = steps.iter().rev().map(|&step| Choice {
         value: step.to_string(),
         label: format!("step {}", grouped(step)),
-        current: query.step.parse() == Ok(step),
+        current: chosen.parse() == Ok(step),
     });
     std::iter::once(follow).chain(steps).collect()
 }
