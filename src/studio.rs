@@ -22,6 +22,7 @@ mod figure;
 mod file_cache;
 mod follower;
 mod fork;
+mod gap;
 mod live;
 mod lock_file;
 mod maps;
@@ -77,6 +78,10 @@ pub use edit::RunEdit;
 pub use error::StudioError;
 pub use figure::{Figure, FigureFormat};
 pub use fork::ForkRequest;
+pub use gap::{
+    GapMeasures, GapQuery, GapSort, GapView, GroupingView, MOST_SHIFT, PrototypeGapView,
+    RetrievalView,
+};
 pub use live::{Message, MessageBody, Subscription};
 pub use lock_file::{LockFile, LockHolder};
 pub use maps::{
@@ -124,6 +129,7 @@ pub struct Studio {
     /// By space.
     map_groups: [FileCache<MapGroups>; 3],
     map_jobs: maps::MapJobs,
+    gap_frames: FileCache<gap::GapFrame>,
     thumbnails: thumbnails::ThumbnailCache,
     desk: Mutex<Desk>,
     /// Signalled when the desk changes.
@@ -166,6 +172,7 @@ impl Studio {
             map_files: FileCache::new(maps::KEPT),
             map_groups: [const { FileCache::new(maps::KEPT_GROUPS) }; 3],
             map_jobs: maps::MapJobs::default(),
+            gap_frames: FileCache::new(gap::KEPT),
             thumbnails: thumbnails::ThumbnailCache::default(),
             desk: Mutex::new(Desk::default()),
             desk_changed: Condvar::new(),

@@ -5,6 +5,7 @@ mod checkpoints;
 mod compare;
 mod data_sets;
 mod maps;
+mod gap;
 mod picture;
 mod prototypes;
 mod runs;
@@ -27,6 +28,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         series::endpoints(),
         prototypes::endpoints(),
         supervision::endpoints(),
+        gap::endpoints(),
         compare::endpoints(),
         data_sets::endpoints(),
         checkpoints::endpoints(),

@@ -23,6 +23,7 @@ mod run_card;
 mod run_changes;
 mod run_config;
 mod run_evaluate;
+mod run_gap;
 mod run_live;
 mod run_log;
 mod run_space;
@@ -67,6 +68,8 @@ pub fn router() -> Router<AppState> {
         )
         .route("/runs/{id}/evaluate", get(run_evaluate::evaluate))
         .route("/runs/{id}/evaluate/tables", get(run_evaluate::tables))
+        .route("/runs/{id}/gap", get(run_gap::gap))
+        .route("/runs/{id}/gap/measures", get(run_gap::measures))
         .route("/runs/{id}/config", get(run_config::config))
         .route("/runs/{id}/log", get(run_log::log))
         .route("/runs/{id}/controls", post(run_actions::steer))

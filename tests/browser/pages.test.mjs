@@ -55,6 +55,8 @@ const addresses = () => [
   `/runs/${run}/space?view=joint&method=pca`,
   `/runs/${run}/prototypes/disagreement`,
   `/runs/${run}/evaluate`,
+  `/runs/${run}/gap`,
+  `/runs/${run}/gap?shift=0.5&space=text&sort=alignment`,
   `/runs/${run}/config`,
   `/runs/${run}/log`,
   "/no/such/page",

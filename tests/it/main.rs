@@ -10,6 +10,7 @@ mod checkpoints;
 mod compare;
 mod evaluate;
 mod event_stream;
+mod gap;
 mod http_api;
 mod lifecycle;
 mod maps;

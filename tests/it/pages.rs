@@ -57,6 +57,7 @@ fn pages_of(id: &RunId) -> Vec<String> {
             "/prototypes/disagreement",
             "/evaluate",
             "/evaluate/tables",
+            "/gap",
             "/config",
             "/log",
             "/log?kind=state",

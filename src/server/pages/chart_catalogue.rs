@@ -74,6 +74,20 @@ fn chart(
     }
 }
 
+/// The charts of the Gap tab.
+pub(super) fn gap_charts(run: &RunView) -> Vec<Chart> {
+    let shown = ["gap", "self-similarity", "feature-std"];
+    let mut charts = spaces();
+    charts.retain(|chart| shown.contains(&chart.key));
+    for chart in &mut charts {
+        let known = |series: &ChartSeries| run.latest.contains_key(series.tag);
+        if chart.series.iter().any(known) {
+            chart.series.retain(known);
+        }
+    }
+    charts
+}
+
 /// All charts of a run, most telling first.
 pub(super) fn charts(run: &RunView) -> Vec<Chart> {
     let mut charts = losses(run);

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use protoclip::data::PairSource;
 use protoclip::prototypes::{PrototypeSnapshot, Space, SpaceClusters, prototype_words};
 
 use super::super::{DataSet, DataSetId, DataSets, StudioError};
@@ -147,6 +148,21 @@ impl SnapshotView {
             self.step(),
             count.saturating_sub(1)
         ))
+    }
+
+    /// The data set, if it could be opened.
+    pub(crate) fn source(&self) -> Option<&dyn PairSource> {
+        self.data.get().map(|set| &*set.source)
+    }
+
+    /// The words that describe a prototype.
+    pub(crate) fn words_of(
+        &self,
+        space: Space,
+        prototype: usize,
+    ) -> Result<Vec<String>, StudioError> {
+        let members = self.groups(space)?.members.get(prototype);
+        Ok(self.words(members.ok_or_else(|| self.no_such(space, prototype))?))
     }
 
     /// The caption at a position; a dash when it cannot be read.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use protoclip::prototypes::{PrototypeSnapshot, SpaceClusters};
+use protoclip::prototypes::{FeaturePair, FeatureSnapshot, PrototypeSnapshot, SpaceClusters};
 
 /// Groups 12 samples of the built-in data by `assignments` in image space, and by halves in text
 /// space; the third image prototype is empty.
@@ -29,4 +29,33 @@ pub(crate) fn write_snapshot(run_directory: &Path, step: u64, assignments: [u32;
     snapshot
         .write(&folder.join(format!("{step:08}.safetensors")))
         .expect("writes");
+}
+
+/// Features of the samples of [`write_snapshot`]: pictures near the first axis, captions near the
+/// second, each pair with a direction of its own, so that only the gap lies between them.
+pub(crate) fn write_features(run_directory: &Path, step: u64) {
+    let dim = 14;
+    let rows = |axis: usize| -> Vec<f32> {
+        let row = |sample: usize| {
+            let mut row = vec![0.0; dim];
+            row[axis] = 0.8;
+            row[2 + sample] = 0.6;
+            row
+        };
+        (0..12).flat_map(row).collect()
+    };
+    let snapshot = FeatureSnapshot {
+        episode: step / 4,
+        step,
+        samples: (0..12).map(|i| 100 + i).collect(),
+        tower: FeaturePair {
+            dim,
+            image: rows(0),
+            text: rows(1),
+        },
+        projected: None,
+    };
+    let path = run_directory.join(protoclip::train::feature_file(step));
+    std::fs::create_dir_all(path.parent().expect("a folder")).expect("creates");
+    snapshot.write(&path).expect("writes");
 }

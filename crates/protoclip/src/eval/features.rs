@@ -231,7 +231,7 @@ impl PairFeatures {
     }
 
     /// The pictures whose row is to be kept, with their captions.
-    pub(crate) fn of_pictures(&self, keep: &[bool]) -> Self {
+    pub fn of_pictures(&self, keep: &[bool]) -> Self {
         let mut part = Self {
             dim: self.dim,
             ..Self::default()
