@@ -255,11 +255,12 @@ impl Measures {
 
 fn summary(found: &GapView) -> String {
     let (before, after) = (&found.unshifted, &found.shifted);
-    let place = format!(
-        "Episode {}, step {}",
-        grouped(found.episode + 1),
-        grouped(found.step)
-    );
+    let episodes = match found.episode {
+        0 => "Before training".to_owned(),
+        1 => "After 1 episode".to_owned(),
+        n => format!("After {} episodes", grouped(n)),
+    };
+    let place = format!("{episodes}, step {}", grouped(found.step));
     if after.shift == 0.0 {
         return format!(
             "{place}: gap {}, mean recall {} %.",
