@@ -27,7 +27,8 @@ const HOVER_PIXELS = 14;
 const PICKED_BY_KEY = 24;
 const REST_MS = 140;
 const MORPH_MS = 700;
-const HISTOGRAM_POINTS = 400_000;
+/** Points drawn while the view moves: as many as keep frames between these times. */
+const BUDGET = { least: 10_000, first: 60_000, most: 400_000, quick_ms: 24, slow_ms: 45 };
 
 export class Panel {
   readonly #points: HTMLCanvasElement;
@@ -42,6 +43,8 @@ export class Panel {
   #camera: Camera = this.#whole;
   #moving = false;
   #rest = 0;
+  #budget = BUDGET.first;
+  #lastFrame = 0;
   #frame = 0;
   #asked = false;
   #morph: { start: number; from: Camera; to: Camera } | null = null;
@@ -190,6 +193,8 @@ export class Panel {
   #step(): void {
     this.#frame = 0;
     const started = performance.now();
+    if (this.#moving) this.#adapt(started - this.#lastFrame);
+    this.#lastFrame = started;
     let t = 1;
     if (this.#morph) {
       t = Math.min(1, (started - this.#morph.start) / MORPH_MS);
@@ -210,7 +215,7 @@ export class Panel {
   }
 
   #draw(t: number): void {
-    const frame = { camera: this.#camera, size: this.size, moving: this.#moving, t };
+    const frame = { camera: this.#camera, size: this.size, most: this.#moving ? this.#budget : null, t };
     if (this.#map && this.#scatter) this.drawn = this.#scatter.draw(frame);
     else if (this.#map) this.#drawHistogram();
     drawMarks(this.#marks, this, this.#labels);
@@ -219,10 +224,18 @@ export class Panel {
 
   #drawHistogram(): void {
     if (!this.#map) return;
-    const most = this.#moving ? HISTOGRAM_POINTS : this.#entries.length;
+    const most = this.#moving ? this.#budget : this.#entries.length;
     const entries = this.#entries.subarray(0, most);
     this.drawn = entries.length;
     drawHistogram(this.#points, histogram(this.#map, entries, this.#palette, this.#camera, this.size));
+  }
+
+  /** Fewer points after a slow frame, more after a quick one; pauses between gestures say nothing. */
+  #adapt(milliseconds: number): void {
+    if (milliseconds > REST_MS * 4) return;
+    if (milliseconds > BUDGET.slow_ms) this.#budget = Math.max(BUDGET.least, this.#budget * 0.7);
+    else if (milliseconds < BUDGET.quick_ms) this.#budget = Math.min(BUDGET.most, this.#budget * 1.15);
+    this.#budget = Math.round(this.#budget);
   }
 
   #resize(): void {

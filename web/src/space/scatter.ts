@@ -3,8 +3,7 @@
 import { type Camera, pixelsPerUnit, type Size } from "./camera.ts";
 import { SIDE } from "./colours.ts";
 
-/** Points drawn while the view moves, and points of one piece when it rests. */
-export const MOVING = 100_000;
+/** Points of one piece when the view rests. */
 const PIECE = 400_000;
 
 const VERTEX = `#version 300 es
@@ -43,8 +42,8 @@ void main() {
 export interface Frame {
   camera: Camera;
   size: Size;
-  /** Whether to draw a prefix only. */
-  moving: boolean;
+  /** Most points to draw while the view moves; absent at rest. */
+  most: number | null;
   /** Share of the way from the earlier places, 1 at rest. */
   t: number;
 }
@@ -158,8 +157,8 @@ export class Scatter {
     const frame = this.#frame;
     if (!frame || this.#count === 0) return 0;
     const gl = this.#gl;
-    const most = frame.moving ? Math.min(this.#count, MOVING) : this.#count;
-    const end = Math.min(most, this.#drawn + (frame.moving ? MOVING : PIECE));
+    const most = Math.min(this.#count, frame.most ?? this.#count);
+    const end = Math.min(most, this.#drawn + (frame.most ?? PIECE));
     this.#set(frame);
     this.#uniform("u_alpha", (at) => gl.uniform1f(at, this.#alpha()));
     gl.drawArrays(gl.POINTS, this.#drawn, end - this.#drawn);
@@ -173,7 +172,7 @@ export class Scatter {
 
   /** Whether `more` would add something. */
   get unfinished(): boolean {
-    return this.#frame !== null && !this.#frame.moving && this.#drawn < this.#count;
+    return this.#frame !== null && this.#frame.most === null && this.#drawn < this.#count;
   }
 
   #alpha(): number {
