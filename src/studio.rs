@@ -91,10 +91,10 @@ pub use maps::{
 pub use picture_hashes::PicturesCompared;
 pub use prototypes::{
     CARD_SAMPLES, DESCRIBED_SHARES, DisagreementPage, DisagreementQuery, DisagreementRow,
-    GroupingAgreement, Health, HealthCount, Hop, HopKind, MOST_CARDS, NeighbourView, OVERFULL,
-    OverlapView, PrototypeCard, PrototypeDetail, PrototypeMatching, PrototypeNode, PrototypePage,
-    PrototypeQuery, PrototypeSort, SampleView, TargetShare, TargetView, TranslationDirection,
-    TranslationView, Verdict,
+    GroupingAgreement, Health, HealthCount, Hop, HopKind, MOST_CARDS, MOST_SHEET_ROWS,
+    NeighbourView, OVERFULL, OverlapView, PrototypeCard, PrototypeDetail, PrototypeMatching,
+    PrototypeNode, PrototypePage, PrototypeQuery, PrototypeSort, SHEET_ROWS, SampleView,
+    SheetQuery, TargetShare, TargetView, TranslationDirection, TranslationView, Verdict,
 };
 pub use recorder::{Change, NewPrototypes, Recorder};
 pub use run_directory::{ForkOrigin, OmittedChange, RunDirectory, RunMeta};

@@ -7,6 +7,7 @@ mod data_sets;
 mod gap;
 mod maps;
 mod picture;
+mod prototype_sheet;
 mod prototypes;
 mod runs;
 mod series;
@@ -29,6 +30,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         prototypes::endpoints(),
         supervision::endpoints(),
         gap::endpoints(),
+        prototype_sheet::endpoints(),
         compare::endpoints(),
         data_sets::endpoints(),
         checkpoints::endpoints(),

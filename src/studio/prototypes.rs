@@ -8,6 +8,7 @@ mod health;
 mod matching;
 mod overlap;
 mod page;
+mod sheet;
 mod snapshot_view;
 mod soft_target;
 mod student_side;
@@ -23,6 +24,7 @@ pub use page::{
     NeighbourView, OverlapView, PrototypeCard, PrototypeDetail, PrototypePage, SampleView,
 };
 
+pub use sheet::{MOST_SHEET_ROWS, SHEET_ROWS, SheetQuery};
 pub use soft_target::{DESCRIBED_SHARES, TargetShare, TargetView};
 pub use translation::{
     Hop, HopKind, PrototypeNode, TranslationDirection, TranslationView, Verdict,

@@ -87,7 +87,11 @@ impl Studio {
         encode(&sheet)
     }
 
-    fn picture(&self, data_set: &DataSetId, sample: u32) -> Result<RgbImage, StudioError> {
+    pub(super) fn picture(
+        &self,
+        data_set: &DataSetId,
+        sample: u32,
+    ) -> Result<RgbImage, StudioError> {
         let set = self.data_sets.get(data_set)?;
         if sample as usize >= set.source.len() {
             return Err(StudioError::NotFound(format!(

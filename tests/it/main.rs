@@ -16,6 +16,7 @@ mod lifecycle;
 mod maps;
 mod pages;
 mod program;
+mod prototype_sheet;
 mod prototypes;
 mod steering;
 mod support;

@@ -2,6 +2,7 @@
 //! shown is in the address; without a step it is the newest snapshot at the time of the request.
 
 mod health_filter;
+mod take_along;
 
 use askama::Template;
 use axum::extract::{Path, Query, State};
@@ -21,6 +22,7 @@ use crate::studio::{
 };
 use health_filter::{HealthLink, health_links, health_named, pictures_note};
 pub(super) use health_filter::{HealthMark, health_marks};
+use take_along::TakeAlong;
 
 /// The grid's state, all of it in the address. Whatever makes no sense takes its default.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -56,6 +58,7 @@ struct PrototypesPage {
     pictures_note: Option<String>,
     summary: String,
     latest_href: String,
+    take_along: TakeAlong,
     cards: Vec<Card>,
     previous: Option<String>,
     next: Option<String>,
@@ -200,6 +203,7 @@ impl PrototypesPage {
             pictures_note: pictures_note(&found),
             summary: summary(&found),
             latest_href: query.with(run, &[("step", "")]),
+            take_along: TakeAlong::new(run, query, &found),
             previous: (found.offset > 0).then(|| at(found.offset.saturating_sub(CARDS))),
             next: (end < found.matching).then(|| at(end)),
             range: format!(
@@ -244,6 +248,7 @@ impl PrototypesPage {
             pictures_note: None,
             summary: String::new(),
             latest_href: query.with(view.id.as_str(), &[("step", ""), ("space", "")]),
+            take_along: TakeAlong::default(),
             cards: Vec::new(),
             previous: None,
             next: None,
