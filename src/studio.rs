@@ -91,10 +91,11 @@ pub use maps::{
 pub use picture_hashes::PicturesCompared;
 pub use prototypes::{
     CARD_SAMPLES, DESCRIBED_SHARES, DisagreementPage, DisagreementQuery, DisagreementRow,
-    GroupingAgreement, Health, HealthCount, Hop, HopKind, MOST_CARDS, MOST_SHEET_ROWS,
-    NeighbourView, OVERFULL, OverlapView, PrototypeCard, PrototypeDetail, PrototypeMatching,
-    PrototypeNode, PrototypePage, PrototypeQuery, PrototypeSort, SHEET_ROWS, SampleView,
-    SheetQuery, TargetShare, TargetView, TranslationDirection, TranslationView, Verdict,
+    GroupedPrototype, GroupingAgreement, Health, HealthCount, Hop, HopKind, MOST_CARDS,
+    MOST_SHEET_ROWS, NeighbourView, OVERFULL, OverlapView, PrototypeCard, PrototypeCut,
+    PrototypeDetail, PrototypeGroup, PrototypeMatching, PrototypeNode, PrototypePage,
+    PrototypeQuery, PrototypeSort, SHEET_ROWS, SampleView, SheetQuery, TargetShare, TargetView,
+    TranslationDirection, TranslationView, Verdict,
 };
 pub use recorder::{Change, NewPrototypes, Recorder};
 pub use run_directory::{ForkOrigin, OmittedChange, RunDirectory, RunMeta};

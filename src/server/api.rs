@@ -7,6 +7,7 @@ mod data_sets;
 mod gap;
 mod maps;
 mod picture;
+mod prototype_groups;
 mod prototype_sheet;
 mod prototypes;
 mod runs;
@@ -31,6 +32,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         supervision::endpoints(),
         gap::endpoints(),
         prototype_sheet::endpoints(),
+        prototype_groups::endpoints(),
         compare::endpoints(),
         data_sets::endpoints(),
         checkpoints::endpoints(),

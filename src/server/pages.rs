@@ -16,6 +16,7 @@ mod measure_catalogue;
 mod new_run;
 mod problem;
 mod prototype;
+mod prototype_groups;
 mod prototypes;
 mod respond;
 mod run_actions;
@@ -60,6 +61,10 @@ pub fn router() -> Router<AppState> {
         .route(
             "/runs/{id}/prototypes/disagreement",
             get(disagreement::board),
+        )
+        .route(
+            "/runs/{id}/prototypes/groups",
+            get(prototype_groups::groups),
         )
         .route("/runs/{id}/prototypes/{k}", get(prototype::one))
         .route(

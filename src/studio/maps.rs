@@ -22,6 +22,7 @@ pub use jobs::{MapMaking, MapState, MapStatus};
 pub use key::{MapFeatures, MapKey, MapSpace};
 pub use packed::{PackedMap, PlacedPoint};
 
+pub(super) use groups::{by_size, group_words};
 pub(super) use jobs::MapJobs;
 pub(super) use thread::start;
 

@@ -3,6 +3,7 @@
 //! Reads the snapshots that training leaves in the run directory; the newest few stay in memory.
 //! May open a data set, so callers must be allowed to block.
 
+mod cut;
 mod disagreement;
 mod health;
 mod matching;
@@ -17,6 +18,7 @@ mod translation;
 use protoclip::prototypes::Space;
 use serde::{Deserialize, Serialize};
 
+pub use cut::{GroupedPrototype, PrototypeCut, PrototypeGroup};
 pub use disagreement::{DisagreementPage, DisagreementQuery, DisagreementRow};
 pub use health::{Health, HealthCount, OVERFULL};
 pub use matching::{GroupingAgreement, PrototypeMatching};

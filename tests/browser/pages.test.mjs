@@ -54,6 +54,7 @@ const addresses = () => [
   `/runs/${run}/space`,
   `/runs/${run}/space?view=joint&method=pca`,
   `/runs/${run}/prototypes/disagreement`,
+  `/runs/${run}/prototypes/groups?cut=3`,
   `/runs/${run}/evaluate`,
   `/runs/${run}/gap`,
   `/runs/${run}/gap?shift=0.5&space=text&sort=alignment`,

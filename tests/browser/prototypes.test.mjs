@@ -105,3 +105,21 @@ test("the board pages through disagreements of each pair", async () => {
   await tab.close();
   await assertReadable(`/runs/${run}/prototypes/disagreement`);
 });
+
+test("the slider cuts the hierarchy, and the cut is in the address", async () => {
+  const tab = await openPage(browser);
+  await tab.page.goto(`${studio.url}/runs/${run}/prototypes/groups`);
+  const groups = tab.page.locator(".cut-grid > li");
+  assert.equal(await groups.count(), 12);
+  const slide = tab.page.getByLabel("From one group to every prototype");
+  await slide.focus();
+  for (let i = 0; i < 9; i++) await tab.page.keyboard.press("ArrowLeft");
+  await until("three groups", async () => (await groups.count()) === 3);
+  assert.match(tab.page.url(), /cut=3/);
+  await tab.page.reload();
+  assert.equal(await groups.count(), 3);
+  assert.equal(await tab.page.getByLabel("Groups").inputValue(), "3");
+  assert.deepEqual(tab.complaints, []);
+  await tab.close();
+  await assertReadable(`/runs/${run}/prototypes/groups?space=text&cut=5`);
+});

@@ -55,6 +55,8 @@ fn pages_of(id: &RunId) -> Vec<String> {
             "/space",
             "/space?view=joint&method=pca&step=8",
             "/prototypes/disagreement",
+            "/prototypes/groups",
+            "/prototypes/groups?space=text&cut=1",
             "/evaluate",
             "/evaluate/tables",
             "/gap",

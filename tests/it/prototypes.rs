@@ -285,3 +285,43 @@ async fn without_features_the_pages_say_so() {
         board.text()
     );
 }
+
+#[tokio::test]
+async fn prototypes_are_gathered_into_any_number_of_groups() {
+    let site = TestSite::new();
+    let id = run_with(&site, [0, 0, 0, 0, 0, 0, 1, 1, 2, 3, 4, 5]).await;
+    let at = |cut: &str| format!("/api/runs/{id}/prototypes/groups{cut}");
+    let fine = site.get(&at("?cut=999")).await.json();
+    assert_eq!((&fine["most"], &fine["cut"]), (&json!(6), &json!(6)));
+    let coarse = site.get(&at("?cut=2")).await.json();
+    let groups = coarse["groups"].as_array().expect("a list");
+    assert_eq!(groups.len(), 2);
+    let samples: Vec<u64> = groups
+        .iter()
+        .filter_map(|g| g["samples"].as_u64())
+        .collect();
+    assert_eq!(samples.iter().sum::<u64>(), 12);
+    assert!(samples[0] >= samples[1], "largest first: {samples:?}");
+    // A cut into fewer groups never divides a group of a finer one.
+    let of = |cut: &Value| cut["of_prototype"].as_array().expect("a list").clone();
+    let mut joined = std::collections::HashMap::new();
+    let middle = site.get(&at("?cut=4")).await.json();
+    for (fine, coarse) in of(&middle).iter().zip(of(&coarse)).take(6) {
+        let known = joined
+            .entry(fine.as_u64())
+            .or_insert_with(|| coarse.clone());
+        assert_eq!(*known, coarse);
+    }
+    let csv = site.get(&at(".csv?cut=2")).await.text();
+    assert_eq!(csv.lines().count(), 13, "{csv}");
+    let wrong = site.get(&at("?cut=many")).await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST, "{}", wrong.text());
+    let page = site
+        .get(&format!("/runs/{id}/prototypes/groups?cut=2"))
+        .await;
+    let text = page.text();
+    assert!(
+        text.contains("6 prototypes with samples in 2 groups"),
+        "{text}"
+    );
+}

@@ -262,7 +262,7 @@ async fn disagreements_csv(
     Ok(csv("disagreements.csv", text.await?))
 }
 
-fn csv(name: &str, text: String) -> impl IntoResponse + use<> {
+pub(super) fn csv(name: &str, text: String) -> impl IntoResponse + use<> {
     let attachment = format!("attachment; filename=\"{name}\"");
     let described = [
         (header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),

@@ -73,10 +73,10 @@ struct Absent {
 }
 
 #[derive(Debug)]
-struct SpaceLink {
-    name: &'static str,
-    href: String,
-    current: bool,
+pub(super) struct SpaceLink {
+    pub(super) name: &'static str,
+    pub(super) href: String,
+    pub(super) current: bool,
 }
 
 #[derive(Debug)]

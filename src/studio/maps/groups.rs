@@ -100,7 +100,7 @@ fn grouped(view: &SnapshotView, space: Space) -> Result<MapGroups, StudioError> 
 }
 
 /// Groups numbered anew, those with most samples first; and how many there are.
-fn by_size(groups: &[u32], sizes: &[u32]) -> (Vec<u32>, usize) {
+pub(in super::super) fn by_size(groups: &[u32], sizes: &[u32]) -> (Vec<u32>, usize) {
     let count = groups.iter().max().map_or(0, |&most| most as usize + 1);
     let mut samples = vec![0_u64; count];
     for (&group, &size) in groups.iter().zip(sizes) {
@@ -117,7 +117,7 @@ fn by_size(groups: &[u32], sizes: &[u32]) -> (Vec<u32>, usize) {
 }
 
 /// Words of the nearest samples of every prototype in turn, so that each has its say.
-fn group_words(view: &SnapshotView, lists: &[&[u32]]) -> Vec<String> {
+pub(in super::super) fn group_words(view: &SnapshotView, lists: &[&[u32]]) -> Vec<String> {
     let longest = lists.iter().map(|list| list.len()).max().unwrap_or(0);
     let turns = (0..longest).flat_map(|at| lists.iter().filter_map(move |list| list.get(at)));
     let positions: Vec<u32> = turns.take(256).copied().collect();

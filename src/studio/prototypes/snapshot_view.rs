@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use protoclip::data::PairSource;
+use protoclip::prototypes::{Hierarchy, PrototypeSnapshot, Space, SpaceClusters, prototype_words};
 use protoclip::prototypes::{PrototypeSnapshot, Space, SpaceClusters, prototype_words};
 
 use super::super::{DataSet, DataSetId, DataSets, StudioError};
@@ -19,6 +20,7 @@ pub(crate) struct SnapshotView {
     data_error: Mutex<Option<String>>,
     captions: OnceLock<Vec<String>>,
     groups: [OnceLock<Groups>; 3],
+    hierarchies: [OnceLock<Result<Hierarchy, String>>; 3],
 }
 
 /// The prototypes of one space as lists of samples.
@@ -43,6 +45,7 @@ impl SnapshotView {
             data_error: Mutex::new(None),
             captions: OnceLock::new(),
             groups: [const { OnceLock::new() }; 3],
+            hierarchies: [const { OnceLock::new() }; 3],
         })
     }
 
@@ -118,12 +121,17 @@ impl SnapshotView {
 
     pub(in super::super) fn groups(&self, space: Space) -> Result<&Groups, StudioError> {
         let clusters = self.clusters(space)?;
-        let place = match space {
-            Space::Image => 0,
-            Space::Text => 1,
-            Space::Teacher => 2,
-        };
-        Ok(self.groups[place].get_or_init(|| Groups::of(clusters)))
+        Ok(self.groups[place(space)].get_or_init(|| Groups::of(clusters)))
+    }
+
+    /// The order in which the prototypes of a space join.
+    pub(super) fn hierarchy(&self, space: Space) -> Result<&Hierarchy, StudioError> {
+        let clusters = self.clusters(space)?;
+        let found = self.hierarchies[place(space)].get_or_init(|| {
+            let sizes = clusters.sizes();
+            Hierarchy::of(&clusters.centroids, clusters.dim, &sizes).map_err(|e| e.to_string())
+        });
+        found.as_ref().map_err(|e| StudioError::Other(e.clone()))
     }
 
     /// Samples of a prototype nearest to its centroid.
@@ -228,6 +236,14 @@ impl SnapshotView {
         let own = self.snapshot.samples.iter();
         own.map(|sample| theirs.get(sample).copied().unwrap_or(ABSENT))
             .collect()
+    }
+}
+
+fn place(space: Space) -> usize {
+    match space {
+        Space::Image => 0,
+        Space::Text => 1,
+        Space::Teacher => 2,
     }
 }
 

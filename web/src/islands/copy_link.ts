@@ -4,6 +4,7 @@ import { toast } from "../shell/toast.ts";
 
 export function mountCopyLinks(): void {
   for (const button of all("[data-copy-link]", HTMLButtonElement)) {
+    if (!button.hidden) continue;
     button.hidden = false;
     button.addEventListener("click", () => void copy(button.dataset["copyLink"] ?? ""));
   }

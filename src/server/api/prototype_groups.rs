@@ -1,0 +1,86 @@
+//! The prototypes of a snapshot gathered into groups.
+
+use std::fmt::Write;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::IntoResponse;
+use protoclip::prototypes::Space;
+use serde::Deserialize;
+
+use super::super::endpoint::{ApiQuery, Endpoint};
+use super::super::{AppError, AppState};
+use super::prototypes::{SPACE, STEP, Step};
+use super::supervision::csv;
+use crate::studio::{PrototypeCut, RunId};
+
+const CUT: (&str, &str) = (
+    "cut",
+    "number of groups, 12 unless given, at most one for each prototype with samples",
+);
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get(
+            "/api/runs/{id}/prototypes/groups",
+            "Prototypes gathered into groups by Ward's method",
+            groups,
+        )
+        .query(&[SPACE, STEP, CUT])
+        .failures(&[400, 404, 409]),
+        Endpoint::get(
+            "/api/runs/{id}/prototypes/groups.csv",
+            "The group of every prototype",
+            groups_csv,
+        )
+        .query(&[SPACE, STEP, CUT])
+        .success(200, "text/csv")
+        .failures(&[400, 404, 409]),
+    ]
+}
+
+#[derive(Deserialize)]
+#[serde(default)]
+struct CutQuery {
+    space: Space,
+    step: Step,
+    cut: Option<usize>,
+}
+
+impl Default for CutQuery {
+    fn default() -> Self {
+        Self {
+            space: Space::Image,
+            step: Step::default(),
+            cut: None,
+        }
+    }
+}
+
+async fn found(state: AppState, id: RunId, asked: CutQuery) -> Result<PrototypeCut, AppError> {
+    let cut =
+        state.ask(move |studio| studio.prototype_cut(&id, asked.step.0, asked.space, asked.cut));
+    cut.await
+}
+
+async fn groups(
+    State(state): State<AppState>,
+    Path(id): Path<RunId>,
+    ApiQuery(asked): ApiQuery<CutQuery>,
+) -> Result<Json<PrototypeCut>, AppError> {
+    Ok(Json(found(state, id, asked).await?))
+}
+
+async fn groups_csv(
+    State(state): State<AppState>,
+    Path(id): Path<RunId>,
+    ApiQuery(asked): ApiQuery<CutQuery>,
+) -> Result<impl IntoResponse, AppError> {
+    let cut = found(state, id, asked).await?;
+    let mut text = String::from("prototype,group\n");
+    for (prototype, group) in cut.of_prototype.iter().enumerate() {
+        let _ = writeln!(text, "{prototype},{group}");
+    }
+    let name = format!("groups-{}-{}.csv", cut.space.name(), cut.cut);
+    Ok(csv(&name, text))
+}
