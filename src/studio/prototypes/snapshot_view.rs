@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use protoclip::data::PairSource;
 use protoclip::prototypes::{Hierarchy, PrototypeSnapshot, Space, SpaceClusters, prototype_words};
-use protoclip::prototypes::{PrototypeSnapshot, Space, SpaceClusters, prototype_words};
 
 use super::super::{DataSet, DataSetId, DataSets, StudioError};
 use super::overlap::ABSENT;
