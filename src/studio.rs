@@ -44,6 +44,7 @@ mod series;
 mod series_figure;
 mod session;
 mod step_clock;
+mod storage;
 mod supervision;
 mod thumbnails;
 mod trainer;
@@ -71,8 +72,8 @@ pub use comparison::{
 pub use create::{new_run, start_problems};
 pub use data_dir::DataDir;
 pub use data_sets::{
-    CaptionSummary, DataSet, DataSetId, DataSetView, DataSets, ListedDataSet, MOST_PAIRS, PairPage,
-    PairQuery, PairView, SEARCHED,
+    CaptionSummary, ClassCount, DataSet, DataSetId, DataSetView, DataSets, ListedDataSet,
+    MOST_PAIRS, PairPage, PairQuery, PairView, SEARCHED,
 };
 pub use edit::RunEdit;
 pub use error::StudioError;
@@ -107,6 +108,7 @@ pub use run_store::{Batch, Point, RunStore};
 pub use runner::{RunJob, Runner, TrainerRunner};
 pub use series::{Bucket, FEWEST_BUCKETS, MOST_BUCKETS, Series, SeriesQuery};
 pub use session::{Listener, SharedRecorder, run_session};
+pub use storage::{RunStorage, Storage, instructions};
 pub use supervision::{SupervisedStage, Supervision};
 pub use thumbnails::{SIZES, Thumbnail};
 pub use view::{CheckpointView, RunView, StudioFacts, data_name};

@@ -5,7 +5,7 @@ use protoclip::kernels::has_bf16_products;
 
 use super::UsageError;
 use crate::settings::{DoctorSettings, data_dir_or_default};
-use crate::studio::DataDir;
+use crate::studio::{DataDir, instructions};
 
 pub(super) fn doctor(settings: DoctorSettings) -> anyhow::Result<()> {
     println!("protoclip-studio {}", env!("CARGO_PKG_VERSION"));
@@ -37,25 +37,4 @@ pub(super) fn doctor(settings: DoctorSettings) -> anyhow::Result<()> {
     let gibibytes = data_dir.free_bytes()? as f64 / f64::from(1 << 30);
     println!("  free disk       {gibibytes:.1} GiB");
     Ok(())
-}
-
-/// Vector instructions that kernels can use here.
-fn instructions() -> Vec<&'static str> {
-    #[cfg(target_arch = "x86_64")]
-    let found = [
-        ("sse4.2", is_x86_feature_detected!("sse4.2")),
-        ("avx", is_x86_feature_detected!("avx")),
-        ("avx2", is_x86_feature_detected!("avx2")),
-        ("fma", is_x86_feature_detected!("fma")),
-        ("avx512f", is_x86_feature_detected!("avx512f")),
-        ("avx512bf16", is_x86_feature_detected!("avx512bf16")),
-    ];
-    #[cfg(target_arch = "aarch64")]
-    let found = [("neon", true)];
-    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    let found = [("portable", true)];
-    found
-        .into_iter()
-        .filter_map(|(name, present)| present.then_some(name))
-        .collect()
 }

@@ -3,6 +3,7 @@
 mod changes;
 mod checkpoints;
 mod compare;
+mod csv;
 mod data_sets;
 mod gap;
 mod maps;

@@ -9,9 +9,12 @@ mod chart_catalogue;
 mod checkpoint;
 mod checkpoints;
 mod compare;
+mod data_set;
+mod data_sets;
 mod disagreement;
 mod figures;
 mod home;
+mod learn;
 mod measure_catalogue;
 mod new_run;
 mod problem;
@@ -29,6 +32,7 @@ mod run_live;
 mod run_log;
 mod run_space;
 mod runs;
+mod settings;
 mod shell;
 mod work_list;
 
@@ -49,6 +53,14 @@ pub fn router() -> Router<AppState> {
         .route("/checkpoints/import", post(checkpoints::import))
         .route("/checkpoints/{id}", get(checkpoint::one))
         .route("/checkpoints/{id}/{action}", post(checkpoint::act))
+        .route("/datasets", get(data_sets::list))
+        .route("/datasets/add", post(data_sets::add))
+        .route("/datasets/{id}", get(data_set::one))
+        .route("/datasets/{id}/open", post(data_sets::open))
+        .route("/learn", get(learn::learn))
+        .route("/settings", get(settings::settings).post(settings::save))
+        .route("/settings/trash/empty", post(settings::empty_trash))
+        .route("/settings/exports/remove", post(settings::remove_exports))
         .route("/fragments/work", get(work_list::list))
         .route("/work/{id}/cancel", post(work_list::cancel))
         .route("/compare", get(compare::compare))

@@ -17,7 +17,9 @@ use serde::{Deserialize, Serialize};
 use super::picture_hashes::PictureHashes;
 use super::{Studio, StudioError};
 
-pub use browser::{CaptionSummary, MOST_PAIRS, PairPage, PairQuery, PairView, SEARCHED};
+pub use browser::{
+    CaptionSummary, ClassCount, MOST_PAIRS, PairPage, PairQuery, PairView, SEARCHED,
+};
 pub use catalogue::ListedDataSet;
 pub(super) use catalogue::recall;
 
@@ -34,6 +36,7 @@ pub struct DataSet {
     /// Which samples show the same picture.
     pub(crate) pictures: Arc<PictureHashes>,
     statistics: OnceLock<CaptionStatistics>,
+    summary: OnceLock<CaptionSummary>,
 }
 
 /// All data sets that were named by a run.
@@ -111,6 +114,7 @@ impl DataSet {
             pictures: Arc::new(PictureHashes::new(source.len())),
             source,
             statistics: OnceLock::new(),
+            summary: OnceLock::new(),
         }
     }
 

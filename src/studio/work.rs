@@ -1,4 +1,5 @@
-//! Work in the background that is no run: checking, measuring, importing and exporting checkpoints.
+//! Work in the background that is no run: checking, measuring, importing and exporting checkpoints,
+//! opening data sets.
 //!
 //! Each piece has an own thread that yields to everything else. Pages ask how far it is; a person
 //! can cancel it. Only a few work at the same time, and the last ones that ended stay listed.
@@ -26,6 +27,7 @@ pub enum WorkKind {
     Evaluate,
     Export,
     Import,
+    OpenData,
 }
 
 /// Where a piece of work is.
@@ -43,7 +45,7 @@ pub enum WorkState {
 pub struct WorkView {
     pub id: u64,
     pub kind: WorkKind,
-    /// The checkpoint that it is about.
+    /// The checkpoint or data set that it is about.
     pub subject: String,
     pub state: WorkState,
     /// What it is doing, in words.

@@ -8,6 +8,7 @@ mod architecture;
 mod bench;
 mod checkpoints;
 mod compare;
+mod data_sets;
 mod evaluate;
 mod event_stream;
 mod gap;

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::super::endpoint::Endpoint;
 use super::super::{AppError, AppState};
 use super::JSON;
+use super::csv::{csv, quoted};
 use crate::studio::{
     CheckpointDetail, CheckpointId, EvaluationRequest, ImportRequest, Shelf, Studio, StudioError,
     WorkView,
@@ -304,36 +305,4 @@ fn next_part(mut file: File) -> std::io::Result<Option<(Vec<u8>, File)>> {
     let mut part = Vec::new();
     (&mut file).take(CHUNK).read_to_end(&mut part)?;
     Ok((!part.is_empty()).then_some((part, file)))
-}
-
-fn csv(name: &str, text: String) -> Response {
-    let described = [
-        (header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
-        (
-            header::CONTENT_DISPOSITION,
-            format!("attachment; filename=\"{name}.csv\""),
-        ),
-    ];
-    (described, text).into_response()
-}
-
-/// A text as a CSV field; one that a spreadsheet would run is disarmed.
-fn quoted(text: &str) -> String {
-    let start = if text.starts_with(['=', '+', '-', '@']) {
-        "'"
-    } else {
-        ""
-    };
-    format!("\"{start}{}\"", text.replace('"', "\"\""))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn texts_stay_one_field_and_run_nothing() {
-        assert_eq!(quoted("a \"b\", c"), "\"a \"\"b\"\", c\"");
-        assert_eq!(quoted("=1+1"), "\"'=1+1\"");
-    }
 }

@@ -4,16 +4,19 @@ use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use protoclip::config::DataConfig;
 use serde::Deserialize;
 
 use super::super::endpoint::{ApiQuery, Endpoint};
 use super::super::{AppError, AppState};
+use super::csv::{csv, quoted};
 use super::picture;
-use crate::studio::{DataSetId, DataSetView};
+use crate::studio::{CaptionSummary, DataSetId, DataSetView, ListedDataSet, PairPage, PairQuery};
 
 const PICTURE: u32 = 96;
+/// Pairs of one answer unless asked otherwise.
+const PAIRS: usize = 60;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -24,7 +27,37 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         )
         .body("DataConfig")
         .failures(&[400, 409, 422]),
+        Endpoint::get("/api/datasets", "Data sets that are known", list),
         Endpoint::get("/api/datasets/{id}", "What a data set holds", one).failures(&[404, 409]),
+        Endpoint::get("/api/datasets/{id}/pairs", "Pairs, page by page", pairs)
+            .query(&[
+                ("q", "words that a caption must contain"),
+                ("column", "a label column, together with class"),
+                ("class", "the class that a pair must have in that column"),
+                ("offset", "matching pairs to pass over"),
+                ("limit", "most pairs, 60 unless given, at most 200"),
+            ])
+            .failures(&[400, 404, 409]),
+        Endpoint::get(
+            "/api/datasets/{id}/captions",
+            "Words, repeats and length of the captions",
+            captions,
+        )
+        .failures(&[404, 409]),
+        Endpoint::get(
+            "/api/datasets/{id}/words.csv",
+            "The most frequent words",
+            words_csv,
+        )
+        .success(200, "text/csv")
+        .failures(&[404, 409]),
+        Endpoint::get(
+            "/api/datasets/{id}/skipped.csv",
+            "Unusable rows with their reasons, the first 1000",
+            skipped_csv,
+        )
+        .success(200, "text/csv")
+        .failures(&[404, 409]),
         Endpoint::get(
             "/api/datasets/{id}/samples/{n}/image",
             "The picture of a sample (PNG or JPEG)",
@@ -56,6 +89,91 @@ async fn one(
     Path(id): Path<DataSetId>,
 ) -> Result<Json<DataSetView>, AppError> {
     Ok(Json(state.ask(move |studio| studio.data_set(&id)).await?))
+}
+
+async fn list(State(state): State<AppState>) -> Result<Json<Vec<ListedDataSet>>, AppError> {
+    Ok(Json(state.ask(|studio| Ok(studio.data_sets())).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(default)]
+struct PairsQuery {
+    q: String,
+    column: String,
+    class: String,
+    offset: usize,
+    limit: usize,
+}
+
+impl Default for PairsQuery {
+    fn default() -> Self {
+        Self {
+            q: String::new(),
+            column: String::new(),
+            class: String::new(),
+            offset: 0,
+            limit: PAIRS,
+        }
+    }
+}
+
+async fn pairs(
+    State(state): State<AppState>,
+    Path(id): Path<DataSetId>,
+    ApiQuery(query): ApiQuery<PairsQuery>,
+) -> Result<Json<PairPage>, AppError> {
+    let wanted = PairQuery {
+        class: (!query.class.is_empty()).then_some((query.column, query.class)),
+        q: query.q,
+        offset: query.offset,
+        limit: query.limit,
+    };
+    Ok(Json(
+        state.ask(move |studio| studio.pairs(&id, &wanted)).await?,
+    ))
+}
+
+async fn captions(
+    State(state): State<AppState>,
+    Path(id): Path<DataSetId>,
+) -> Result<Json<CaptionSummary>, AppError> {
+    Ok(Json(
+        state.ask(move |studio| studio.caption_summary(&id)).await?,
+    ))
+}
+
+async fn words_csv(
+    State(state): State<AppState>,
+    Path(id): Path<DataSetId>,
+) -> Result<Response, AppError> {
+    let summary = state.ask(move |studio| studio.caption_summary(&id)).await?;
+    let rows = summary
+        .words
+        .iter()
+        .map(|(word, count)| format!("{},{count}\n", quoted(word)));
+    Ok(csv(
+        "words",
+        format!("word,captions\n{}", rows.collect::<String>()),
+    ))
+}
+
+async fn skipped_csv(
+    State(state): State<AppState>,
+    Path(id): Path<DataSetId>,
+) -> Result<Response, AppError> {
+    let view = state.ask(move |studio| studio.data_set(&id)).await?;
+    let rows = view.skipped.listed.iter().map(|row| {
+        format!(
+            "{},{},{}\n",
+            row.row,
+            row.reason.describe(),
+            quoted(&row.detail)
+        )
+    });
+    Ok(csv(
+        "skipped",
+        format!("row,reason,detail\n{}", rows.collect::<String>()),
+    ))
 }
 
 #[derive(Deserialize)]

@@ -1,4 +1,6 @@
-//! What every page needs: the theme, the current section, versioned assets and icons.
+//! What every page needs: the person's preferences, the current section, versioned assets and icons.
+
+pub(super) mod preferences;
 
 use std::convert::Infallible;
 
@@ -11,18 +13,28 @@ use crate::server::assets::asset_url;
 /// The frame around a page.
 #[derive(Debug, Clone)]
 pub(crate) struct Shell {
-    /// `light`, `dark` or `contrast`; absent follows the system.
-    pub(super) theme: Option<&'static str>,
+    /// Names and values of the preferences that are not at their default.
+    chosen: Vec<(&'static str, &'static str)>,
     /// Link of the rail that is marked as current.
     pub(super) section: &'static str,
 }
-
-const THEMES: [&str; 3] = ["light", "dark", "contrast"];
 
 impl Shell {
     pub(super) fn in_section(mut self, section: &'static str) -> Self {
         self.section = section;
         self
+    }
+
+    /// The value of a preference, unless it is the default.
+    pub(super) fn preference(&self, name: &str) -> Option<&'static str> {
+        let found = self.chosen.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| *value)
+    }
+
+    /// The preferences as attributes of the page; names and values are ours.
+    pub(super) fn attributes(&self) -> String {
+        let attribute = |(name, value): &(&str, &str)| format!(" data-{name}=\"{value}\"");
+        self.chosen.iter().map(attribute).collect()
     }
 
     /// URL of a file of `static/`, with the hash that makes it cacheable for ever.
@@ -44,30 +56,17 @@ impl<S: Sync> FromRequestParts<S> for Shell {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
         let cookies = parts.headers.get_all(header::COOKIE);
-        let theme = cookies
+        let texts: Vec<&str> = cookies
             .iter()
             .filter_map(|value| value.to_str().ok())
-            .find_map(theme_of);
-        Ok(Self { theme, section: "" })
-    }
-}
-
-fn theme_of(cookies: &str) -> Option<&'static str> {
-    let wanted = cookies
-        .split(';')
-        .find_map(|pair| pair.trim().strip_prefix("theme="))?;
-    THEMES.into_iter().find(|theme| *theme == wanted)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_known_themes_are_taken_from_the_cookie() {
-        assert_eq!(theme_of("a=b; theme=dark"), Some("dark"));
-        assert_eq!(theme_of("theme=auto"), None);
-        assert_eq!(theme_of("theme=\"><script>"), None);
-        assert_eq!(theme_of("a=b"), None);
+            .collect();
+        let chosen = preferences::ALL.iter().filter_map(|preference| {
+            let value = texts.iter().find_map(|text| preference.in_cookies(text))?;
+            Some((preference.name, value))
+        });
+        Ok(Self {
+            chosen: chosen.collect(),
+            section: "",
+        })
     }
 }

@@ -1,4 +1,4 @@
-//! Background work about one checkpoint, or about all: progress, elapsed time, cancel, outcome.
+//! Background work about one checkpoint or data set, or about all: progress, elapsed time, cancel, outcome.
 
 use askama::Template;
 use axum::extract::{Path, Query, State};
@@ -27,7 +27,7 @@ pub(super) struct Piece {
     id: u64,
     title: &'static str,
     subject: String,
-    /// Address of the checkpoint.
+    /// Address of what it is about.
     href: String,
     pub(super) running: bool,
     /// `good`, `bad`, or nothing.
@@ -49,7 +49,7 @@ pub(super) struct WorkQuery {
 }
 
 impl WorkList {
-    /// Work about one checkpoint; about any when `subject` is empty.
+    /// Work about one checkpoint or data set; about any when `subject` is empty.
     pub(super) fn new(studio: &Studio, shell: Shell, subject: &str) -> Self {
         let all = studio.work().into_iter();
         let about = all.filter(|view| subject.is_empty() || view.subject == subject);
@@ -67,13 +67,17 @@ impl Piece {
             WorkKind::Evaluate => "Evaluate",
             WorkKind::Export => "Export",
             WorkKind::Import => "Import",
+            WorkKind::OpenData => "Open",
         };
         let running = view.state == WorkState::Running;
         let message = view.message.clone().unwrap_or_default();
         Self {
             id: view.id,
             title,
-            href: format!("/checkpoints/{}", percent(&view.subject)),
+            href: match view.kind {
+                WorkKind::OpenData => format!("/datasets/{}", percent(&view.subject)),
+                _ => format!("/checkpoints/{}", percent(&view.subject)),
+            },
             running,
             tone: match view.state {
                 WorkState::Done => "good",

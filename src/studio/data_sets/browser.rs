@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use protoclip::data::PairSource;
+use protoclip::data::{LabelColumn, PairSource};
 use serde::Serialize;
 
 use super::super::{Studio, StudioError};
@@ -40,6 +40,13 @@ pub struct PairView {
     /// Label column and class.
     pub labels: Vec<(String, String)>,
     pub image_url: String,
+}
+
+/// A class of a label column.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ClassCount {
+    pub class: String,
+    pub pairs: u64,
 }
 
 /// What the captions are like.
@@ -108,7 +115,38 @@ impl Studio {
     /// When the data set is not known or cannot be opened.
     pub fn caption_summary(&self, id: &DataSetId) -> Result<CaptionSummary, StudioError> {
         let set = self.data_sets.get(id)?;
-        let source = &*set.source;
+        let summary = set
+            .summary
+            .get_or_init(|| CaptionSummary::read(&*set.source));
+        Ok(summary.clone())
+    }
+
+    /// The classes of each label column with their numbers of pairs, the largest first.
+    ///
+    /// # Errors
+    /// When the data set is not known or cannot be opened.
+    pub fn classes(&self, id: &DataSetId) -> Result<Vec<(String, Vec<ClassCount>)>, StudioError> {
+        let set = self.data_sets.get(id)?;
+        let column = |column: &LabelColumn| {
+            let mut counts = vec![0; column.classes.len()];
+            for &class in column.of_sample.iter() {
+                if let Some(count) = counts.get_mut(class as usize) {
+                    *count += 1;
+                }
+            }
+            let named = column.classes.iter().cloned().zip(counts);
+            let mut classes: Vec<ClassCount> = named
+                .map(|(class, pairs)| ClassCount { class, pairs })
+                .collect();
+            classes.sort_by(|a, b| b.pairs.cmp(&a.pairs).then_with(|| a.class.cmp(&b.class)));
+            (column.name.clone(), classes)
+        };
+        Ok(set.source.labels().iter().map(column).collect())
+    }
+}
+
+impl CaptionSummary {
+    fn read(source: &dyn PairSource) -> Self {
         let stride = source.len().div_ceil(SEARCHED).max(1);
         let samples = (0..source.len()).step_by(stride);
         let captions = samples.filter_map(|sample| source.caption(sample as u32).ok());
@@ -121,7 +159,7 @@ impl Studio {
         };
         summary.pictures = source.picture_groups().map(distinct);
         summary.near_copies = source.balance_groups().map(distinct);
-        Ok(summary)
+        summary
     }
 }
 

@@ -1,13 +1,14 @@
 //! The data sets that runs or people named; those that people added are kept in `datasets.json`.
 
 use std::fs;
-use std::path::PathBuf;
-use std::sync::PoisonError;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
 
 use protoclip::config::{ConfigErrors, DataConfig, DataSource};
 use serde::Serialize;
 
 use super::super::data_dir::DataDir;
+use super::super::work::{WorkFailure, WorkKind, WorkView};
 use super::super::{RunId, Studio, StudioError, data_name};
 use super::{DataSetId, DataSets};
 
@@ -26,6 +27,22 @@ pub struct ListedDataSet {
     pub runs: Vec<RunId>,
     /// Whether its file or folder is where it was.
     pub present: bool,
+}
+
+impl ListedDataSet {
+    /// One that is being opened for the first time.
+    pub fn unknown(id: &DataSetId) -> Self {
+        Self {
+            id: id.clone(),
+            name: id.to_string(),
+            source: DataSource::Csv,
+            path: None,
+            pairs: None,
+            skipped: None,
+            runs: Vec::new(),
+            present: true,
+        }
+    }
 }
 
 const FILE: &str = "datasets.json";
@@ -88,46 +105,89 @@ impl Studio {
         all
     }
 
-    /// Opens a data set and remembers it beyond the end of the program.
+    /// Starts to open a data set in the background; once open it is remembered beyond the end of the
+    /// program.
     ///
     /// # Errors
-    /// Names the field that keeps it from being opened; when the list cannot be written.
-    pub fn add_data_set(&self, config: DataConfig) -> Result<DataSetId, StudioError> {
-        let given = config.path.as_deref().filter(|p| !p.as_os_str().is_empty());
-        let wrong = |message: String| Err(ConfigErrors::one("data.path", message).into());
-        match (config.source, given) {
-            (DataSource::Builtin, _) => {}
-            (_, None) => return wrong("give a file or folder on this machine".into()),
-            (_, Some(path)) if !path.is_absolute() => {
-                return wrong("give the whole path, beginning with /".into());
-            }
-            (_, Some(path)) if !path.exists() => {
-                return wrong(format!("{} does not exist", path.display()));
-            }
-            _ => {}
-        }
-        let opened = self.data_sets.open(&config, &|_, _| true);
-        if let Err(error) = opened {
-            return wrong(error.to_string());
+    /// Names the field that cannot work; when too much work is under way.
+    pub fn add_data_set(&self, config: DataConfig) -> Result<(DataSetId, WorkView), StudioError> {
+        let problem = path_problem(&config);
+        if let Some(message) = problem {
+            return Err(ConfigErrors::one("data.path", message).into());
         }
         let id = DataSetId::of(&config);
-        self.remember(config)?;
-        Ok(id)
+        let (data_sets, list) = (Arc::clone(&self.data_sets), self.data_dir.root().join(FILE));
+        let work = self
+            .work
+            .begin(WorkKind::OpenData, id.as_str(), move |progress| {
+                let report = |done, total| progress.report("looking at rows", done, total);
+                let opened = data_sets.open(&config, &report);
+                let set = opened.map_err(|error| match progress.go_on() {
+                    true => WorkFailure::Failed(Some("data.path"), error.to_string()),
+                    false => WorkFailure::Cancelled,
+                })?;
+                remember(&list, config).map_err(WorkFailure::of)?;
+                let skipped = set.source.skipped().skipped;
+                Ok(format!(
+                    "{} usable pairs, {skipped} rows that cannot be used",
+                    set.source.len()
+                ))
+            })?;
+        Ok((id, work))
     }
 
-    fn remember(&self, config: DataConfig) -> Result<(), StudioError> {
-        let path = self.data_dir.root().join(FILE);
-        let kept = fs::read(&path).ok();
-        let kept = kept.and_then(|bytes| serde_json::from_slice::<Vec<DataConfig>>(&bytes).ok());
-        let mut kept = kept.unwrap_or_default();
-        let id = DataSetId::of(&config);
-        if config.source == DataSource::Builtin || kept.iter().any(|k| DataSetId::of(k) == id) {
-            return Ok(());
-        }
-        kept.push(config);
-        let text = serde_json::to_vec_pretty(&kept).map_err(|e| StudioError::format(&path, e))?;
-        let staged = path.with_extension("tmp");
-        fs::write(&staged, text).map_err(StudioError::io(&staged))?;
-        fs::rename(&staged, &path).map_err(StudioError::io(&path))
+    /// Opens a known data set again, in the background.
+    ///
+    /// # Errors
+    /// When none has this id or too much work is under way.
+    pub fn reopen_data_set(&self, id: &DataSetId) -> Result<WorkView, StudioError> {
+        let config = self.data_sets.config(id);
+        let config =
+            config.ok_or_else(|| StudioError::NotFound(format!("there is no data set {id}")))?;
+        Ok(self.add_data_set(config)?.1)
     }
+
+    /// Whether a known data set can be looked at without waiting: open, or built in.
+    pub fn data_set_is_open(&self, id: &DataSetId) -> bool {
+        let config = self.data_sets.config(id);
+        config.is_some_and(|config| {
+            config.source == DataSource::Builtin || self.data_sets.opened(&config).is_some()
+        })
+    }
+}
+
+fn path_problem(config: &DataConfig) -> Option<String> {
+    let given = config.path.as_deref().filter(|p| !p.as_os_str().is_empty());
+    match (config.source, given) {
+        (DataSource::Builtin, _) => None,
+        (_, None) => Some("give a file or folder on this machine".into()),
+        (_, Some(path)) if !path.is_absolute() => {
+            Some("give the whole path, beginning with /".into())
+        }
+        (_, Some(path)) if !path.exists() => Some(format!("{} does not exist", path.display())),
+        (DataSource::Folder, Some(path)) if !path.is_dir() => {
+            Some(format!("{} is no folder", path.display()))
+        }
+        (DataSource::Csv, Some(path)) if !path.is_file() => Some(format!(
+            "{} is no file; choose folder for folders of classes",
+            path.display()
+        )),
+        _ => None,
+    }
+}
+
+/// Adds a data set to the list on disk; readers see the old list or the new one.
+fn remember(path: &Path, config: DataConfig) -> Result<(), StudioError> {
+    let kept = fs::read(path).ok();
+    let kept = kept.and_then(|bytes| serde_json::from_slice::<Vec<DataConfig>>(&bytes).ok());
+    let mut kept = kept.unwrap_or_default();
+    let id = DataSetId::of(&config);
+    if config.source == DataSource::Builtin || kept.iter().any(|k| DataSetId::of(k) == id) {
+        return Ok(());
+    }
+    kept.push(config);
+    let text = serde_json::to_vec_pretty(&kept).map_err(|e| StudioError::format(path, e))?;
+    let staged = path.with_extension("tmp");
+    fs::write(&staged, text).map_err(StudioError::io(&staged))?;
+    fs::rename(&staged, path).map_err(StudioError::io(path))
 }

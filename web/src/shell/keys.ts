@@ -29,6 +29,9 @@ export function mountKeys(): void {
   onKey("g r", go("/runs"));
   onKey("g n", go("/runs/new"));
   onKey("g c", go("/checkpoints"));
+  onKey("g d", go("/datasets"));
+  onKey("g l", go("/learn"));
+  onKey("g s", go("/settings"));
   onKey("?", () => first("#help", HTMLDialogElement)?.showModal());
   onKey("/", () => first("[data-filter]", HTMLInputElement)?.focus());
   for (const opener of document.querySelectorAll("[data-help]")) {

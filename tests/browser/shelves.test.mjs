@@ -1,0 +1,86 @@
+// Checkpoints and data sets: look inside, verify, measure, export, import, browse.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import {
+  assertAccessible,
+  assertNoSidewaysScroll,
+  NARROW,
+  openPage,
+  startBrowser,
+  startStudio,
+  until,
+} from "./support.mjs";
+
+let studio;
+let browser;
+let run;
+
+const golden = fileURLToPath(new URL("../../crates/protoclip/tests/golden", import.meta.url));
+const SMALL = {
+  preset: "protoclip",
+  name: "Shelved",
+  episodes: 1,
+  episode_size: 64,
+  batch_size: 32,
+  prototypes: { count: 4 },
+};
+
+before(async () => {
+  studio = await startStudio();
+  browser = await startBrowser();
+  ({ id: run } = await studio.api("POST", "/api/runs", SMALL));
+  await until("the small run's end", async () => {
+    const { state, reason } = await studio.api("GET", `/api/runs/${run}`);
+    assert.notEqual(state, "failed", reason);
+    return state === "finished";
+  });
+});
+
+after(async () => {
+  await browser?.close();
+  await studio?.close();
+});
+
+test("a checkpoint is verified and exported from its page, and its evaluation is cancelled", async () => {
+  const tab = await openPage(browser);
+  await tab.page.goto(`${studio.url}/checkpoints`);
+  await tab.page.getByRole("link", { name: /^Shelved, step/ }).first().click();
+  await tab.page.waitForURL(/\/checkpoints\/.+/);
+  await tab.page.getByRole("button", { name: "Verify" }).click();
+  await until("the verification", () => tab.page.getByText(/^All \d+ files have the hashes/).isVisible());
+  await tab.page.getByRole("button", { name: "Write", exact: true }).click();
+  const link = tab.page.getByRole("link", { name: "open_clip_model.safetensors" });
+  await until("the export", () => link.isVisible());
+  const [download] = await Promise.all([tab.page.waitForEvent("download"), link.click()]);
+  assert.equal(download.suggestedFilename(), "open_clip_model.safetensors");
+  await tab.page.getByRole("button", { name: "Measure" }).click();
+  await tab.page.getByRole("button", { name: "Cancel" }).click();
+  await until("the cancellation", () => tab.page.getByText("cancelled").first().isVisible());
+  for (const scheme of ["light", "dark"]) {
+    await tab.page.emulateMedia({ colorScheme: scheme });
+    await assertAccessible(tab.page, `a checkpoint in ${scheme}`);
+  }
+  await tab.page.setViewportSize(NARROW);
+  await assertNoSidewaysScroll(tab.page, "a checkpoint");
+  assert.deepEqual(tab.complaints, []);
+  await tab.close();
+});
+
+test("an import names the wrong field, then brings the model", async () => {
+  const tab = await openPage(browser);
+  await tab.page.goto(`${studio.url}/checkpoints`);
+  await tab.page.getByText("Import weights").click();
+  await tab.page.getByLabel("File on this machine").fill("/no/such/file.pt");
+  await tab.page.getByRole("button", { name: "Import" }).click();
+  await until("the error", () => tab.page.getByText("/no/such/file.pt does not exist").isVisible());
+  await tab.page.getByLabel("File on this machine").fill(`${golden}/vit_checkpoint_ddp.pt`);
+  await tab.page.getByLabel("Name here").fill("reference");
+  await tab.page.getByRole("button", { name: "Import" }).click();
+  await until("the model", () => tab.page.getByRole("link", { name: "reference", exact: true }).isVisible());
+  await tab.page.getByRole("link", { name: "reference", exact: true }).click();
+  await tab.page.getByRole("link", { name: "New run from these weights" }).click();
+  await tab.page.waitForURL(/\/runs\/new/);
+  assert.match(await tab.page.getByLabel("Start from").inputValue(), /checkpoints\/reference$/);
+  await tab.close();
+});

@@ -1,0 +1,140 @@
+//! Data sets: added by path, browsed page by page, their broken rows listed.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use serde_json::Value;
+
+use crate::support::scripted_runner::PATIENCE;
+use crate::support::test_site::{Answer, HOST, TestSite};
+
+async fn post_form(site: &TestSite, path: &str, body: &str) -> Answer {
+    let request = Request::post(path)
+        .header("host", HOST)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(Body::from(body.to_owned()))
+        .expect("a request");
+    site.send(request).await
+}
+
+/// A CSV file of five rows, two of which cannot be used.
+fn pairs_file(folder: &Path) -> PathBuf {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/protoclip/tests/golden/images");
+    for name in ["landscape.png", "portrait.png", "gray.png"] {
+        std::fs::copy(golden.join(name), folder.join(name)).expect("copies");
+    }
+    let rows = [
+        "filepath,title,kind",
+        "landscape.png,a wide red picture,colour",
+        "portrait.png,a tall red picture,colour",
+        "gray.png,a wide red picture,grey",
+        "gone.png,nothing,colour",
+        "gray.png,,grey",
+    ];
+    let path = folder.join("pairs.csv");
+    std::fs::write(&path, rows.join("\n")).expect("writes");
+    path
+}
+
+async fn ended_work(site: &TestSite) -> Value {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let work = site.get("/api/work").await.json()[0].clone();
+        if work["state"] != "running" {
+            return work;
+        }
+        assert!(Instant::now() < end, "{work}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_file_is_added_browsed_and_remembered() {
+    let site = TestSite::new();
+    let folder = tempfile::tempdir().expect("folder");
+    let file = pairs_file(folder.path());
+    let form = format!("source=csv&path={}&label_columns=kind", file.display());
+    let added = post_form(&site, "/datasets/add", &form).await;
+    assert_eq!(added.status, StatusCode::SEE_OTHER, "{}", added.text());
+    let path = added.header("location").to_owned();
+    let work = ended_work(&site).await;
+    assert_eq!(work["state"], "done", "{work}");
+    let page = site.get(&path).await.text();
+    for expected in [
+        "a tall red picture",
+        "missing file",
+        "empty caption",
+        "gone.png",
+        "colour",
+    ] {
+        assert!(page.contains(expected), "{expected} in {page}");
+    }
+    let api = format!("/api{path}");
+    let found = site
+        .get(&format!("{api}/pairs?q=WIDE&column=kind&class=grey"))
+        .await
+        .json();
+    assert_eq!(found["matching"], 1);
+    assert_eq!(found["pairs"][0]["sample"], 2);
+    let second = site
+        .get(&format!("{api}/pairs?offset=1&limit=1"))
+        .await
+        .json();
+    assert_eq!(second["pairs"][0]["caption"], "a tall red picture");
+    let captions = site.get(&format!("{api}/captions")).await.json();
+    assert_eq!(captions["repeated"][0][1], 2);
+    let skipped = site.get(&format!("{api}/skipped.csv")).await.text();
+    assert_eq!(skipped.lines().count(), 3, "{skipped}");
+    let words = site.get(&format!("{api}/words.csv")).await.text();
+    assert!(words.contains("\"red\",3"), "{words}");
+
+    let later = TestSite::over(site.end());
+    let list = later.get("/api/datasets").await.json();
+    let known: Vec<&str> = list
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|set| set["name"].as_str())
+        .collect();
+    assert_eq!(known, ["built-in emoji", "pairs.csv"]);
+    assert!(later.get(&path).await.text().contains("Open the data set"));
+    let opened = post_form(&later, &format!("{path}/open"), "").await;
+    assert_eq!(opened.status, StatusCode::SEE_OTHER);
+    assert_eq!(ended_work(&later).await["state"], "done");
+}
+
+#[tokio::test]
+async fn what_cannot_be_opened_names_its_field() {
+    let site = TestSite::new();
+    for (form, message) in [
+        ("source=csv&path=", "give a file or folder"),
+        ("source=csv&path=near.csv", "whole path"),
+        ("source=csv&path=/no/such.csv", "does not exist"),
+        ("source=csv&path=/tmp&separator=ab", "one character"),
+        ("source=csv&path=/tmp", "is no file"),
+    ] {
+        let answer = post_form(&site, "/datasets/add", form).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{form}");
+        assert!(answer.text().contains(message), "{form}: {}", answer.text());
+    }
+    assert_eq!(
+        site.get("/datasets/nothing").await.status,
+        StatusCode::NOT_FOUND
+    );
+    let folder = tempfile::tempdir().expect("folder");
+    let file = folder.path().join("pairs.csv");
+    std::fs::write(&file, "a,b\n1,2\n").expect("writes");
+    let form = format!("source=csv&path={}", file.display());
+    assert_eq!(
+        post_form(&site, "/datasets/add", &form).await.status,
+        StatusCode::SEE_OTHER
+    );
+    let work = ended_work(&site).await;
+    assert_eq!(
+        (&work["state"], &work["field"]),
+        (&"failed".into(), &"data.path".into()),
+        "{work}"
+    );
+}
