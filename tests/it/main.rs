@@ -19,6 +19,7 @@ mod pages;
 mod program;
 mod prototype_sheet;
 mod prototypes;
+mod settings;
 mod steering;
 mod support;
 mod weights;

@@ -87,6 +87,13 @@ pub(super) async fn learn(State(state): State<AppState>, shell: Shell) -> Respon
                     "3",
                 ),
                 slider(
+                    "seed",
+                    "Start",
+                    "Another draw of the first angles",
+                    ["1", "20", "1"],
+                    "1",
+                ),
+                slider(
                     "rate",
                     "Step size",
                     "Radians per unit of gradient",

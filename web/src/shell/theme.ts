@@ -15,11 +15,15 @@ export function mountTheme(): void {
     button.hidden = false;
     label(button, (document.documentElement.dataset["theme"] ?? "auto") as Theme);
     button.addEventListener("click", () => {
-      const theme = nextTheme(document.documentElement.dataset["theme"]);
-      apply(theme);
-      label(button, theme);
+      setTheme(nextTheme(document.documentElement.dataset["theme"]));
     });
   }
+}
+
+/** Takes a theme at once and for later pages; the switch says so. */
+export function setTheme(theme: Theme): void {
+  apply(theme);
+  for (const button of all("[data-theme-switch]", HTMLButtonElement)) label(button, theme);
 }
 
 function apply(theme: Theme): void {

@@ -26,7 +26,7 @@ pub(in crate::server::pages) static ALL: [Preference; 3] = [
     Preference {
         name: "palette",
         title: "Colours of curves and spaces",
-        help: "Both can be told apart without red or green; the second also in greys.",
+        help: "Both can be told apart without red or green; in the second, image, text and teacher also differ in lightness.",
         choices: &[("okabe-ito", "Okabe–Ito"), ("lightness", "By lightness")],
     },
     Preference {
