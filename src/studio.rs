@@ -27,6 +27,7 @@ mod live;
 mod lock_file;
 mod maps;
 mod niceness;
+pub mod notebooks;
 mod pace;
 mod picture_hashes;
 mod prototypes;
