@@ -8,6 +8,7 @@
 //! Locks, in the order in which they may be nested: desk, one run's recorder, live.
 
 mod ancestry;
+mod batch;
 mod changes;
 mod checkpoints;
 mod comparison;
@@ -61,6 +62,7 @@ use protoclip::config::{ConfigErrors, RunConfig};
 use protoclip::device::DeviceChoice;
 use protoclip::prototypes::FeatureSnapshot;
 
+pub use batch::{BatchBlock, BatchCells, BatchPair, BatchQuery, BatchView, MOST_SHOWN, PushedPair};
 pub use changes::{ChangeId, ChangeView};
 pub use checkpoints::{
     BrokenOnShelf, CheckedFile, CheckpointDetail, CheckpointId, EvaluationRequest, ExportFolder,
@@ -81,7 +83,7 @@ pub use error::StudioError;
 pub use figure::{Figure, FigureFormat};
 pub use fork::ForkRequest;
 pub use gap::{
-    GapMeasures, GapQuery, GapSort, GapView, GroupingView, MOST_SHIFT, PrototypeGapView,
+    GapChart, GapMeasures, GapQuery, GapSort, GapView, GroupingView, MOST_SHIFT, PrototypeGapView,
     RetrievalView,
 };
 pub use live::{Message, MessageBody, Subscription};

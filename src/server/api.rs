@@ -1,5 +1,6 @@
 //! The JSON API, one file per noun.
 
+mod batch;
 mod changes;
 mod checkpoints;
 mod compare;
@@ -34,6 +35,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         gap::endpoints(),
         prototype_sheet::endpoints(),
         prototype_groups::endpoints(),
+        batch::endpoints(),
         compare::endpoints(),
         data_sets::endpoints(),
         checkpoints::endpoints(),

@@ -23,6 +23,7 @@ mod prototype_groups;
 mod prototypes;
 mod respond;
 mod run_actions;
+mod run_batch;
 mod run_card;
 mod run_changes;
 mod run_config;
@@ -86,6 +87,7 @@ pub fn router() -> Router<AppState> {
         .route("/runs/{id}/evaluate", get(run_evaluate::evaluate))
         .route("/runs/{id}/evaluate/tables", get(run_evaluate::tables))
         .route("/runs/{id}/gap", get(run_gap::gap))
+        .route("/runs/{id}/batch", get(run_batch::batch))
         .route("/runs/{id}/gap/measures", get(run_gap::measures))
         .route("/runs/{id}/config", get(run_config::config))
         .route("/runs/{id}/log", get(run_log::log))

@@ -5,6 +5,7 @@
 //! was measured stays in memory, so that going back to a shift costs nothing. Above a bound, retrieval
 //! and grouping look at the first samples of the episode, which its order makes a random sample.
 
+mod gap_figure;
 mod measure;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,10 +16,13 @@ use protoclip::prototypes::{FeatureSnapshot, Space};
 use protoclip::train::tag;
 use serde::{Deserialize, Serialize};
 
+pub use gap_figure::GapChart;
 pub use measure::{GapMeasures, GroupingView, RetrievalView};
 
+use super::figure::{Figure, FigureFormat, draw};
 use super::prototypes::SnapshotView;
 use super::{RunId, Studio, StudioError};
+use gap_figure::GapFigure;
 use measure::{Frame, Settings};
 
 /// Steps whose features are ready to be moved.
@@ -175,6 +179,30 @@ impl Studio {
             unshifted,
             shifted,
         })
+    }
+
+    /// A chart of the gap as a figure.
+    ///
+    /// # Errors
+    /// As [`Studio::gap`], or when it cannot be drawn.
+    pub fn gap_figure(
+        &self,
+        id: &RunId,
+        query: &GapQuery,
+        (chart, format): (GapChart, FigureFormat),
+    ) -> Result<Figure, StudioError> {
+        let view = self.gap(id, query)?;
+        let (name, shift) = (self.run(id)?.name, view.shifted.shift);
+        let title = match shift {
+            0.0 => format!("{name}: step {}", view.step),
+            shift => format!("{name}: step {}, shift {shift}", view.step),
+        };
+        let figure = GapFigure {
+            view: &view,
+            chart,
+            title: &title,
+        };
+        draw(&figure, &title, format)
     }
 
     fn gap_frame(

@@ -32,6 +32,7 @@ pub use translation::{
     Hop, HopKind, PrototypeNode, TranslationDirection, TranslationView, Verdict,
 };
 
+pub(super) use page::image_url;
 pub(super) use snapshot_view::SnapshotView;
 
 use super::{DataSetId, RunId, Studio, StudioError};

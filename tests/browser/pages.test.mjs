@@ -61,6 +61,7 @@ const addresses = () => [
   `/runs/${run}/prototypes/groups?cut=3`,
   `/runs/${run}/evaluate`,
   `/runs/${run}/gap`,
+  `/runs/${run}/batch`,
   `/runs/${run}/gap?shift=0.5&space=text&sort=alignment`,
   `/runs/${run}/config`,
   `/runs/${run}/log`,

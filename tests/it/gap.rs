@@ -1,15 +1,19 @@
 //! The modality gap: moved features, what is measured of them, and the page that shows it.
 
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use protoclip_studio::studio::{RunId, RunState};
+use serde_json::json;
 
 use crate::support::scripted_runner::Action;
 use crate::support::snapshot_fixture::{write_features, write_snapshot};
 use crate::support::test_site::TestSite;
 
-/// A finished run with features and prototypes at steps 4 and 8.
+/// A finished run with features and prototypes at steps 4 and 8, in batches of 4.
 async fn measured_run(site: &TestSite) -> RunId {
-    let id = site.running().await;
+    let config = json!({"batch_size": 4, "prototypes": {"count": 3}});
+    let answer = site.ask(Method::POST, "/api/runs", Some(config)).await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text());
+    let id = RunId::from(answer.json()["id"].as_str().expect("an id"));
     site.runner.steps(8);
     let directory = site.folder.path().join("runs").join(id.as_str());
     for step in [4, 8] {
@@ -136,4 +140,83 @@ async fn tables_are_files_too() {
     assert!(cosines.ends_with("0.98,1.00,12,0\n"), "{cosines}");
     let prototypes = csv("prototypes").await;
     assert_eq!(prototypes.lines().count(), 4, "{prototypes}");
+}
+
+#[tokio::test]
+async fn charts_are_figures_in_both_formats() {
+    let site = TestSite::new();
+    let id = measured_run(&site).await;
+    for chart in ["gap/cosines/figure", "gap/prototypes/figure", "batch"] {
+        let svg = site.get(&format!("/api/runs/{id}/{chart}.svg")).await;
+        assert_eq!(svg.status, StatusCode::OK, "{chart}: {}", svg.text());
+        assert!(svg.text().contains("step 8"), "{chart} says its step");
+        let png = site.get(&format!("/api/runs/{id}/{chart}.png")).await;
+        let picture = image::load_from_memory(&png.body)
+            .expect("decodes")
+            .to_rgb8();
+        let coloured = picture.pixels().filter(|p| p.0[0] < 200).count();
+        assert!(coloured > 500, "{chart} is drawn: {coloured} pixels");
+    }
+    let none = site
+        .get(&format!("/api/runs/{id}/gap/moon/figure.svg"))
+        .await;
+    assert_eq!(none.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_batch_is_ordered_by_prototype_and_says_where_infonce_pushes() {
+    let site = TestSite::new();
+    let id = measured_run(&site).await;
+    let answer = site
+        .get(&format!("/api/runs/{id}/batch?step=4&batch=1"))
+        .await;
+    let found = answer.json();
+    assert_eq!(answer.status, StatusCode::OK, "{found}");
+    assert_eq!(
+        (found["batches"].as_u64(), found["made_step"].as_u64()),
+        (Some(3), Some(6))
+    );
+    let pairs = found["pairs"].as_array().expect("pairs");
+    assert_eq!(pairs.len(), 4);
+    let of = |pair: &serde_json::Value| pair["prototype"].as_u64().expect("a number");
+    assert!(pairs.is_sorted_by_key(of), "{found}");
+    let cosines = found["cosines"].as_array().expect("cosines");
+    assert_eq!(cosines.len(), 16);
+    let own = cosines[0].as_f64().expect("a cosine");
+    assert!(
+        (own - 0.36).abs() < 1e-3,
+        "a pair shares its own direction: {own}"
+    );
+    assert_eq!(cosines[1], 0.0, "and nothing with another");
+    // All unmatched pairs are alike, so the push follows the number of pairs.
+    let share = |name: &str| found[name].as_f64().expect("a share");
+    assert!((share("same_pairs_percent") - share("same_repulsion_percent")).abs() < 1e-3);
+    let same: u64 = found["blocks"]
+        .as_array()
+        .expect("blocks")
+        .iter()
+        .map(|block| block["size"].as_u64().expect("a size"))
+        .map(|size| size * (size - 1))
+        .sum();
+    assert!((share("same_pairs_percent") - 100.0 * same as f64 / 12.0).abs() < 1e-9);
+    assert_eq!(
+        found["pushed"].as_array().expect("pushed").len() as u64,
+        same
+    );
+    let csv = site
+        .get(&format!("/api/runs/{id}/batch.csv?step=4&batch=1"))
+        .await;
+    assert_eq!(csv.text().lines().count(), 17);
+    let late = site.get(&format!("/api/runs/{id}/batch?batch=3")).await;
+    assert_eq!(late.status, StatusCode::NOT_FOUND);
+    assert!(
+        late.text().contains("has 3, numbered from 0"),
+        "{}",
+        late.text()
+    );
+    let page = site
+        .get(&format!("/runs/{id}/batch?step=4&batch=1&cells=repulsion"))
+        .await;
+    assert!(page.text().contains("which made step 6"), "{}", page.text());
+    assert!(page.text().contains("data-cells=\"repulsion\""));
 }

@@ -64,6 +64,7 @@ fn pages_of(id: &RunId) -> Vec<String> {
             "/evaluate",
             "/evaluate/tables",
             "/gap",
+            "/batch",
             "/config",
             "/log",
             "/log?kind=state",

@@ -1,5 +1,6 @@
 // The studio's browser code: every page works without it, it makes pages live.
 import { mountActionForms } from "./islands/action_forms.ts";
+import { mountBatch } from "./islands/batch.ts";
 import { mountCompare } from "./islands/compare.ts";
 import { mountCopyLinks } from "./islands/copy_link.ts";
 import { mountDock } from "./islands/dock.ts";
@@ -40,4 +41,5 @@ mountSpace();
 mountCopyLinks();
 mountGap();
 mountPrototypeGroups();
+mountBatch();
 hub.start();

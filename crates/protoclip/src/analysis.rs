@@ -4,6 +4,7 @@
 //! current rayon pool. Takes rows, never a model or a batch, and changes nothing.
 
 mod agreement;
+mod batch_pairs;
 mod cluster_quality;
 pub(crate) mod error;
 mod gap_shift;
@@ -17,6 +18,7 @@ mod student_grouping;
 mod tsne;
 
 pub use agreement::{adjusted_mutual_information, adjusted_rand_index};
+pub use batch_pairs::{BatchPairs, SamePrototype, same_prototype_percent};
 pub use cluster_quality::{LabelledFeatures, SILHOUETTE_LIMIT};
 pub use error::AnalysisError;
 pub use gap_shift::GapShift;

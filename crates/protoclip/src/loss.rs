@@ -6,6 +6,7 @@
 
 pub mod clip;
 pub mod proto;
+pub mod repulsion;
 
 use burn::tensor::Tensor;
 

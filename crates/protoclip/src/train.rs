@@ -45,3 +45,4 @@ pub use schedule::{LearningRateSchedule, LearningRates};
 pub use steer::BEFORE_CHANGE;
 pub use step_bench::StepBench;
 pub use trainer::{Outcome, TrainError, TrainJob, run};
+pub use upcoming::training_order;

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use protoclip::analysis::CosineHistogram;
 use protoclip::prototypes::Space;
@@ -13,7 +13,9 @@ use serde::Deserialize;
 use super::super::endpoint::{ApiQuery, Endpoint};
 use super::super::{AppError, AppState};
 use super::prototypes::Step;
-use crate::studio::{GapMeasures, GapQuery, GapSort, GapView, GroupingView, RunId};
+use crate::studio::{
+    FigureFormat, GapChart, GapMeasures, GapQuery, GapSort, GapView, GroupingView, RunId,
+};
 
 /// Prototypes of one answer unless asked otherwise.
 const PROTOTYPES: usize = 500;
@@ -66,6 +68,22 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         )
         .query(QUERY)
         .success(200, "text/csv")
+        .failures(failures),
+        Endpoint::get(
+            "/api/runs/{id}/gap/{chart}/figure.svg",
+            "A chart (cosines or prototypes) as a figure",
+            svg,
+        )
+        .query(QUERY)
+        .success(200, "image/svg+xml")
+        .failures(failures),
+        Endpoint::get(
+            "/api/runs/{id}/gap/{chart}/figure.png",
+            "A chart (cosines or prototypes) as a figure",
+            png,
+        )
+        .query(QUERY)
+        .success(200, "image/png")
         .failures(failures),
     ]
 }
@@ -169,6 +187,43 @@ async fn prototypes_csv(
         ..asked.query()
     };
     csv(state, id, query, "prototype-gaps", prototype_rows).await
+}
+
+async fn svg(
+    State(state): State<AppState>,
+    Path((id, chart)): Path<(RunId, String)>,
+    ApiQuery(asked): ApiQuery<Asked>,
+) -> Result<impl IntoResponse, AppError> {
+    figure(state, id, &asked, (&chart, FigureFormat::Svg)).await
+}
+
+async fn png(
+    State(state): State<AppState>,
+    Path((id, chart)): Path<(RunId, String)>,
+    ApiQuery(asked): ApiQuery<Asked>,
+) -> Result<impl IntoResponse, AppError> {
+    figure(state, id, &asked, (&chart, FigureFormat::Png)).await
+}
+
+async fn figure(
+    state: AppState,
+    id: RunId,
+    asked: &Asked,
+    (chart, format): (&str, FigureFormat),
+) -> Result<impl IntoResponse + use<>, AppError> {
+    let query = GapQuery {
+        offset: 0,
+        limit: usize::MAX,
+        ..asked.query()
+    };
+    let chart = GapChart::named(chart).ok_or_else(|| {
+        let message =
+            format!("there is no chart {chart} of the gap; there are cosines and prototypes");
+        AppError::new(StatusCode::NOT_FOUND, message)
+    })?;
+    let drawn = state.ask(move |studio| studio.gap_figure(&id, &query, (chart, format)));
+    let drawn = drawn.await?;
+    Ok(([(header::CONTENT_TYPE, drawn.content_type)], drawn.bytes))
 }
 
 fn measure_rows(view: &GapView) -> String {

@@ -74,6 +74,30 @@ fn chart(
     }
 }
 
+/// The charts of the Batch tab.
+pub(super) fn batch_charts() -> Vec<Chart> {
+    vec![
+        chart(
+            "same-pairs",
+            ("Pairs of one prototype", "% of unmatched pairs"),
+            "Share of the unmatched image–caption pairs of the batch that belong to one prototype of the image or text space",
+            &[
+                (tag::SAME_PROTOTYPE_PAIRS_IMAGE, "image", "image"),
+                (tag::SAME_PROTOTYPE_PAIRS_TEXT, "text", "text"),
+            ],
+        ),
+        chart(
+            "same-repulsion",
+            ("InfoNCE’s push on them", "% of all pushes"),
+            "Share of InfoNCE's gradient by the logits of unmatched pairs that falls on pairs of one prototype: what grouping and contrast disagree about",
+            &[
+                (tag::SAME_PROTOTYPE_REPULSION_IMAGE, "image", "image"),
+                (tag::SAME_PROTOTYPE_REPULSION_TEXT, "text", "text"),
+            ],
+        ),
+    ]
+}
+
 /// The charts of the Gap tab.
 pub(super) fn gap_charts(run: &RunView) -> Vec<Chart> {
     let shown = ["gap", "self-similarity", "feature-std"];

@@ -286,7 +286,7 @@ fn sample(view: &SnapshotView, clusters: &SpaceClusters, position: u32) -> Sampl
     }
 }
 
-pub(super) fn image_url(view: &SnapshotView, sample: u32) -> String {
+pub(in super::super) fn image_url(view: &SnapshotView, sample: u32) -> String {
     format!(
         "/api/datasets/{}/samples/{sample}/image?size={PICTURE}&v={}",
         view.data_set(),

@@ -29,6 +29,13 @@ pub mod tag {
     pub const MODALITY_GAP: &str = "train/modality_gap";
     pub const FEATURE_STD_IMAGE: &str = "train/feature_std_image";
     pub const FEATURE_STD_TEXT: &str = "train/feature_std_text";
+    /// Percent of the unmatched pairs of the batch whose image and text belong to one prototype of
+    /// the image space, and of the text space.
+    pub const SAME_PROTOTYPE_PAIRS_IMAGE: &str = "train/same_prototype_pairs_image";
+    pub const SAME_PROTOTYPE_PAIRS_TEXT: &str = "train/same_prototype_pairs_text";
+    /// Percent of InfoNCE's pushes, its gradient by the logits of unmatched pairs, on these pairs.
+    pub const SAME_PROTOTYPE_REPULSION_IMAGE: &str = "train/same_prototype_repulsion_image";
+    pub const SAME_PROTOTYPE_REPULSION_TEXT: &str = "train/same_prototype_repulsion_text";
     pub const SAMPLES_PER_SECOND: &str = "train/samples_per_second";
     /// Percent of the last seconds in which the training thread waited for a batch.
     pub const DATA_WAIT_PERCENT: &str = "train/data_wait_percent";

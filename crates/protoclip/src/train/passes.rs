@@ -269,12 +269,8 @@ impl Session<'_> {
             let batch = batch?;
             let waited = batches.take_waited();
             waited_in_all += waited;
-            let assignments = match &tensors {
-                Some(_) => assignments(&prototypes, &positions, &batch)?,
-                None => BatchAssignments::default(),
-            };
-            let prototypes = tensors.as_ref().map(|t| (t, assignments));
-            self.step(&batch, waited, prototypes, &device)?;
+            let assignments = assignments(&prototypes, &positions, &batch)?;
+            self.step(&batch, waited, (tensors.as_ref(), assignments), &device)?;
             if let Flow::Stop(reason) = self.obey()? {
                 return Ok(Flow::Stop(reason));
             }
@@ -304,7 +300,7 @@ impl Session<'_> {
         &mut self,
         batch: &Batch,
         waited: Duration,
-        prototypes: Option<(&PrototypeTensors, BatchAssignments)>,
+        (prototypes, assignments): (Option<&PrototypeTensors>, BatchAssignments),
         device: &burn::tensor::Device,
     ) -> Result<(), TrainError> {
         let step = self.place.step + 1;
@@ -317,6 +313,7 @@ impl Session<'_> {
             controls,
             rates,
             prototypes,
+            assignments,
             step,
             device,
         };

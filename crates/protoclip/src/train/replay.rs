@@ -60,7 +60,8 @@ impl<'a> Replay<'a> {
             config: self.config,
             controls: ControlValues::of(self.config),
             rates: step.rates,
-            prototypes: Some((&self.tensors, self.assignments(&step.batch.samples))),
+            prototypes: Some(&self.tensors),
+            assignments: self.assignments(&step.batch.samples),
             step: self.steps,
             device: self.device,
         };

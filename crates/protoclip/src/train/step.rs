@@ -7,13 +7,18 @@ use super::episode::{EpisodePrototypes, TranslatedPrototypes};
 use super::optimizer::clip_gradients;
 use super::tensors::{image_tensor, label_tensor, matrix_tensor, token_tensor};
 use super::{ControlValues, LearningRates, RunOptimizer, Tag, TrainError, tag};
+use crate::analysis::same_prototype_percent;
 use crate::config::{Fidelity, TargetKind, ValidRunConfig};
 use crate::data::Batch;
 use crate::kernels::with_precision;
 use crate::loss::clip::clip_loss;
 use crate::loss::proto::{ProtoLoss, ProtoTarget, ProtoTermInput, proto_loss};
+use crate::loss::repulsion::Repulsion;
 use crate::model::{Clip, l2_normalize};
 use crate::prototypes::{BackTranslated, SpaceClusters};
+
+/// Largest batch whose pairs are looked at one by one: 64 MiB for each matrix of them.
+const MOST_REPELLED: usize = 4096;
 
 /// The prototypes of an episode on the run's device, as constants of the loss.
 #[derive(Debug, Clone)]
@@ -35,7 +40,7 @@ struct StudentPrototypes {
     occupied: Option<Tensor<1, Bool>>,
 }
 
-/// Assignments of a batch in each space.
+/// Assignments of a batch in each space; empty where the prototypes are not known.
 #[derive(Debug, Clone, Default)]
 pub(super) struct BatchAssignments {
     pub(super) image: Vec<u32>,
@@ -50,7 +55,8 @@ pub(super) struct StepPlan<'a> {
     pub(super) controls: ControlValues,
     pub(super) rates: LearningRates,
     /// `None` in an InfoNCE-only episode.
-    pub(super) prototypes: Option<(&'a PrototypeTensors, BatchAssignments)>,
+    pub(super) prototypes: Option<&'a PrototypeTensors>,
+    pub(super) assignments: BatchAssignments,
     /// Number of this step, from 1.
     pub(super) step: u64,
     /// Autodiff device.
@@ -178,6 +184,19 @@ pub(super) fn take_step(
         (tag::LR_IMAGE.into(), plan.rates.image),
         (tag::LR_REST.into(), plan.rates.rest),
     ]);
+    let labels = &plan.assignments;
+    if !labels.image.is_empty() {
+        points.extend([
+            (
+                tag::SAME_PROTOTYPE_PAIRS_IMAGE.into(),
+                same_prototype_percent(&labels.image),
+            ),
+            (
+                tag::SAME_PROTOTYPE_PAIRS_TEXT.into(),
+                same_prototype_percent(&labels.text),
+            ),
+        ]);
+    }
     Ok((model, points))
 }
 
@@ -198,16 +217,17 @@ fn total_loss(
     figures.add(tag::TEMPERATURE, scale.clone().recip());
     figures.add(tag::TEMPERATURE_PROTO, scale_proto.clone().recip());
 
+    repulsion_figures(&image, &text, &scale, &plan.assignments, figures);
     let clip = clip_loss(image, text, scale);
     figures.add(tag::LOSS_CLIP, clip.clone());
     let mut total = clip * plan.config.loss.clip;
-    if let Some((prototypes, assignments)) = &plan.prototypes {
+    if let Some(prototypes) = plan.prototypes {
         let students = Students {
             image: l2_normalize(model.project_image(image_output)),
             text: l2_normalize(model.project_text(text_output)),
             scale_proto,
         };
-        total = total + students.losses(prototypes, assignments, plan, figures);
+        total = total + students.losses(prototypes, &plan.assignments, plan, figures);
     }
     figures.add(tag::LOSS_TOTAL, total.clone());
     total
@@ -273,6 +293,39 @@ impl Students {
             target,
             self.scale_proto.clone(),
         )
+    }
+}
+
+/// Share of InfoNCE's pushes on pairs of one prototype. Takes a second matrix product of the batch,
+/// small beside the towers; a batch too large for that is left out.
+fn repulsion_figures(
+    image: &Tensor<2>,
+    text: &Tensor<2>,
+    scale: &Tensor<1>,
+    assignments: &BatchAssignments,
+    figures: &mut Figures,
+) {
+    let [size, _] = image.dims();
+    let spaces = [
+        (tag::SAME_PROTOTYPE_REPULSION_IMAGE, &assignments.image),
+        (tag::SAME_PROTOTYPE_REPULSION_TEXT, &assignments.text),
+    ];
+    let known = spaces.iter().all(|(_, labels)| labels.len() == size);
+    if size > MOST_REPELLED || !known {
+        return;
+    }
+    let [image, text] = [image, text].map(|side| side.clone().without_autodiff());
+    let device = image.device();
+    let mask = |keep: &dyn Fn(usize, usize) -> bool| {
+        let cell = |at: usize| f32::from(u8::from(keep(at / size, at % size)));
+        let cells: Vec<f32> = (0..size * size).map(cell).collect();
+        Tensor::from_data(TensorData::new(cells, [size, size]), &device)
+    };
+    let scale = scale.clone().without_autodiff();
+    let repulsion = Repulsion::of(image, text, scale, mask(&|i, j| i != j));
+    for (tag, labels) in spaces {
+        let same = mask(&|i, j| i != j && labels[i] == labels[j]);
+        figures.add(tag, repulsion.percent_on(same));
     }
 }
 

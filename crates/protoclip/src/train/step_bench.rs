@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 
-use super::step::{StepPlan, take_step};
+use super::step::{BatchAssignments, StepPlan, take_step};
 use super::{ControlValues, LearningRates, RunOptimizer, TrainError, tag};
 use crate::config::{Augmentation, Precision, RunConfig, ValidRunConfig};
 use crate::data::{Batch, BatchMode, Batcher, BatcherConfig, BuiltinSource, PairSource, SampleId};
@@ -73,6 +73,7 @@ impl StepBench {
                 rest: rate,
             },
             prototypes: None,
+            assignments: BatchAssignments::default(),
             step: self.step,
             device: &self.device,
         };

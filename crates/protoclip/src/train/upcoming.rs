@@ -108,8 +108,7 @@ impl Session<'_> {
     /// Samples of the training pass from the current place on: whole batches in an order drawn from
     /// seed and episode. Where undecodable images left too few samples, the order starts over.
     fn training_order(&self, samples: &[SampleId]) -> Vec<SampleId> {
-        let mut order = samples.to_vec();
-        order.shuffle(&mut order_generator(self.config.seed, self.place.episode));
+        let order = training_order(samples, self.config.seed, self.place.episode);
         let batch = self.config.batch_size;
         let wanted = self.plan.steps_per_episode as usize * batch;
         let done = self.place.cursor as usize * batch;
@@ -121,6 +120,14 @@ impl Session<'_> {
             .skip(done)
             .collect()
     }
+}
+
+/// The order in which the training pass of an episode takes its samples, batch after batch. Only
+/// broken pictures, which other samples replace, can make a batch differ from it.
+pub fn training_order(samples: &[SampleId], seed: u64, episode: u64) -> Vec<SampleId> {
+    let mut order = samples.to_vec();
+    order.shuffle(&mut order_generator(seed, episode));
+    order
 }
 
 fn order_generator(seed: u64, episode: u64) -> ChaCha8Rng {
