@@ -163,11 +163,16 @@ pub struct ImportSettings {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  protoclip-studio export ~/data/runs/20261124-061530-protoclip-k3x9/checkpoints/00001740 --out my-clip")]
+  protoclip-studio export ~/data/runs/20261124-061530-protoclip-k3x9/checkpoints/00001740 --out my-clip
+  protoclip-studio export --tensorboard ~/data/runs/20261124-061530-protoclip-k3x9 --out logs")]
 pub struct ExportSettings {
-    /// A checkpoint of a run, an imported model's directory, or a weight file
+    /// A checkpoint of a run, an imported model's directory, or a weight file; with --tensorboard a
+    /// run's directory
     pub checkpoint: PathBuf,
-    /// Directory to create
+    /// Write the curves of a run as an event file for `tensorboard --logdir OUT` instead of weights
+    #[arg(long, conflicts_with_all = ["name", "with_heads"])]
+    pub tensorboard: bool,
+    /// Directory to create; with --tensorboard one that may have other runs
     #[arg(long)]
     pub out: PathBuf,
     /// Name on the model card [default: made of the checkpoint's path]

@@ -6,6 +6,7 @@ mod checkpoints;
 mod compare;
 mod csv;
 mod data_sets;
+mod exports;
 mod gap;
 mod maps;
 mod picture;
@@ -37,6 +38,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         prototype_groups::endpoints(),
         batch::endpoints(),
         compare::endpoints(),
+        exports::endpoints(),
         data_sets::endpoints(),
         checkpoints::endpoints(),
         work::endpoints(),

@@ -11,6 +11,7 @@ mod compare;
 mod data_sets;
 mod evaluate;
 mod event_stream;
+mod exports;
 mod gap;
 mod http_api;
 mod lifecycle;

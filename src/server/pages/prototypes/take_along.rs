@@ -1,5 +1,7 @@
 //! What the grid offers to take along: the shown selection as one figure and as a table.
 
+use protoclip::prototypes::Space;
+
 use super::super::address::{address, percent};
 use super::GridQuery;
 use crate::studio::{PrototypePage, SHEET_ROWS};
@@ -9,6 +11,10 @@ use crate::studio::{PrototypePage, SHEET_ROWS};
 pub(super) struct TakeAlong {
     pub(super) png: String,
     pub(super) svg: String,
+    pub(super) csv: String,
+    /// Features of the step, and what they are.
+    pub(super) vectors: String,
+    pub(super) metadata: String,
     /// What the figure shows.
     pub(super) rows: String,
 }
@@ -28,10 +34,25 @@ impl TakeAlong {
             let path = format!("/api/runs/{}/prototypes/{file}", percent(run));
             address(&path, &pairs)
         };
+        let features = |file: &str| {
+            let space = match found.space {
+                Space::Text => Space::Text,
+                Space::Image | Space::Teacher => Space::Image,
+            };
+            let path = format!("/api/runs/{}/embeddings/{file}", percent(run));
+            address(&path, &[("space", space.name()), ("step", &step)])
+        };
+        let csv = address(
+            &format!("/api/runs/{}/prototypes.csv", percent(run)),
+            &pairs[..5],
+        );
         let rows = found.prototypes.len().min(SHEET_ROWS);
         Self {
             png: of("sheet.png"),
             svg: of("sheet.svg"),
+            csv,
+            vectors: features("vectors.tsv"),
+            metadata: features("metadata.tsv"),
             rows: match rows {
                 1 => "this prototype".into(),
                 _ => format!("the first {rows} shown"),

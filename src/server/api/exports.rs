@@ -1,0 +1,306 @@
+//! A run's lists as tables, its curves for TensorBoard, and its features for the projector.
+
+use axum::extract::{Path, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use protoclip::prototypes::Space;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::super::endpoint::{ApiQuery, Endpoint};
+use super::super::{AppError, AppState};
+use super::csv::{csv, quoted};
+use super::prototypes::{SPACE, STEP, Step};
+use crate::studio::{
+    EmbeddingQuery, FeatureKind, Health, MOST_CARDS, PrototypeCard, PrototypeQuery, PrototypeSort,
+    RunId,
+};
+
+const CSV: &str = "text/csv";
+const TSV: &str = "text/tab-separated-values";
+const KIND: (&str, &str) = (
+    "kind",
+    "clustered (projected features where there are such; default) or tower",
+);
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get("/api/runs.csv", "All runs as a table, newest first", runs).success(200, CSV),
+        Endpoint::get("/api/runs/{id}/log.csv", "The event log as a table", log)
+            .success(200, CSV)
+            .failures(&[404, 409]),
+        Endpoint::get(
+            "/api/runs/{id}/config.csv",
+            "The settings as a table",
+            config,
+        )
+        .success(200, CSV)
+        .failures(&[404, 409]),
+        Endpoint::get(
+            "/api/runs/{id}/prototypes.csv",
+            "All prototypes of a step that match, as a table",
+            prototypes,
+        )
+        .query(&[
+            SPACE,
+            STEP,
+            ("sort", "size, tightness, change or id"),
+            ("q", "only prototypes with this text in a caption"),
+            ("health", "only prototypes that show this sign"),
+        ])
+        .success(200, CSV)
+        .failures(&[400, 404, 409]),
+        Endpoint::get(
+            "/api/runs/{id}/tensorboard",
+            "All curves as a TensorBoard event file",
+            tensorboard,
+        )
+        .success(200, "application/octet-stream")
+        .failures(&[404, 409]),
+        Endpoint::get(
+            "/api/runs/{id}/embeddings/vectors.tsv",
+            "Features of a step for TensorBoard's projector, one sample a line",
+            vectors,
+        )
+        .query(&[SPACE, STEP, KIND])
+        .success(200, TSV)
+        .failures(&[400, 404, 409]),
+        Endpoint::get(
+            "/api/runs/{id}/embeddings/metadata.tsv",
+            "What the vectors are: sample, caption, prototypes",
+            metadata,
+        )
+        .query(&[SPACE, STEP, KIND])
+        .success(200, TSV)
+        .failures(&[400, 404, 409]),
+    ]
+}
+
+async fn runs(State(state): State<AppState>) -> Response {
+    let mut text = String::from(
+        "id,name,state,preset,model,data,created,step,total_steps,episode,total_episodes,\
+         trained_seconds,loss_total,recall_mean,ami\n",
+    );
+    for run in state.studio.runs() {
+        let latest = |tag: &str| number(run.latest.get(tag));
+        text += &format!(
+            "{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n",
+            run.id,
+            quoted(&run.name),
+            run.state.name(),
+            run.preset.name(),
+            quoted(&run.model),
+            quoted(&run.data),
+            run.created,
+            run.step,
+            run.total_steps,
+            run.episode,
+            run.total_episodes,
+            run.trained_seconds,
+            latest(protoclip::train::tag::LOSS_TOTAL),
+            latest(protoclip::train::tag::EVAL_RECALL_MEAN),
+            latest(protoclip::train::tag::EVAL_AMI),
+        );
+    }
+    csv("runs", text)
+}
+
+async fn log(State(state): State<AppState>, Path(id): Path<RunId>) -> Result<Response, AppError> {
+    let name = format!("{id}-log");
+    let lines = state.ask(move |studio| studio.log(&id, 0, i64::MAX as usize));
+    let mut text = String::from("seq,time,step,kind,level,message,data\n");
+    for line in lines.await? {
+        let level = serde_json::to_value(line.level).unwrap_or_default();
+        let data = match &line.data {
+            Value::Null => String::new(),
+            data => quoted(&data.to_string()),
+        };
+        text += &format!(
+            "{},{},{},{},{},{},{data}\n",
+            line.seq,
+            line.time,
+            line.step,
+            line.kind.name(),
+            level.as_str().unwrap_or_default(),
+            quoted(&line.message)
+        );
+    }
+    Ok(csv(&name, text))
+}
+
+async fn config(
+    State(state): State<AppState>,
+    Path(id): Path<RunId>,
+) -> Result<Response, AppError> {
+    let name = format!("{id}-config");
+    let config = state.ask(move |studio| studio.config(&id)).await?;
+    let mut text = String::from("setting,value\n");
+    let value = serde_json::to_value(&*config).unwrap_or_default();
+    settings(&mut text, String::new(), &value);
+    Ok(csv(&name, text))
+}
+
+/// A line for each setting, those of groups as `group.setting`.
+fn settings(text: &mut String, name: String, value: &Value) {
+    match value {
+        Value::Object(fields) => {
+            for (field, value) in fields {
+                let name = match name.as_str() {
+                    "" => field.clone(),
+                    group => format!("{group}.{field}"),
+                };
+                settings(text, name, value);
+            }
+        }
+        Value::Null => *text += &format!("{name},\n"),
+        Value::String(value) => *text += &format!("{name},{}\n", quoted(value)),
+        Value::Array(_) => *text += &format!("{name},{}\n", quoted(&value.to_string())),
+        value => *text += &format!("{name},{value}\n"),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(default)]
+struct GridQuery {
+    space: Space,
+    step: Step,
+    sort: PrototypeSort,
+    q: String,
+    health: Option<Health>,
+}
+
+impl Default for GridQuery {
+    fn default() -> Self {
+        Self {
+            space: Space::Image,
+            step: Step::default(),
+            sort: PrototypeSort::default(),
+            q: String::new(),
+            health: None,
+        }
+    }
+}
+
+async fn prototypes(
+    State(state): State<AppState>,
+    Path(id): Path<RunId>,
+    ApiQuery(asked): ApiQuery<GridQuery>,
+) -> Result<Response, AppError> {
+    let name = format!("{id}-prototypes");
+    let text = state.ask(move |studio| {
+        let mut query = PrototypeQuery {
+            space: asked.space,
+            step: asked.step.0,
+            sort: asked.sort,
+            text: asked.q,
+            health: asked.health,
+            offset: 0,
+            limit: MOST_CARDS,
+        };
+        let mut text = String::from(
+            "step,space,prototype,size,tightness,change,predecessor,purity,label,words,nearest_sample,nearest_caption\n",
+        );
+        loop {
+            let page = studio.prototypes(&id, &query)?;
+            for card in &page.prototypes {
+                text += &prototype_row(page.step, page.space, card);
+            }
+            query.offset += page.prototypes.len();
+            // Later pages are of the same step, also when a newer one comes meanwhile.
+            query.step = Some(page.step);
+            if page.prototypes.is_empty() || query.offset >= page.matching {
+                return Ok(text);
+            }
+        }
+    });
+    Ok(csv(&name, text.await?))
+}
+
+fn prototype_row(step: u64, space: Space, card: &PrototypeCard) -> String {
+    let nearest = card.samples.first();
+    format!(
+        "{step},{},{},{},{},{},{},{},{},{},{},{}\n",
+        space.name(),
+        card.id,
+        card.size,
+        number(card.tightness),
+        number(card.change),
+        number(card.predecessor),
+        number(card.purity),
+        card.label.as_deref().map_or_else(String::new, quoted),
+        quoted(&card.words.join(" ")),
+        number(nearest.map(|sample| sample.sample)),
+        nearest.map_or_else(String::new, |sample| quoted(&sample.caption)),
+    )
+}
+
+async fn tensorboard(
+    State(state): State<AppState>,
+    Path(id): Path<RunId>,
+) -> Result<Response, AppError> {
+    let file = state.ask(move |studio| studio.tensorboard(&id)).await?;
+    Ok(saved(&file.name, "application/octet-stream", file.bytes))
+}
+
+#[derive(Deserialize)]
+#[serde(default)]
+struct FeatureQuery {
+    space: Space,
+    step: Step,
+    kind: FeatureKind,
+}
+
+impl Default for FeatureQuery {
+    fn default() -> Self {
+        Self {
+            space: Space::Image,
+            step: Step::default(),
+            kind: FeatureKind::default(),
+        }
+    }
+}
+
+impl FeatureQuery {
+    fn query(&self) -> EmbeddingQuery {
+        EmbeddingQuery {
+            step: self.step.0,
+            space: self.space,
+            kind: self.kind,
+        }
+    }
+}
+
+async fn vectors(
+    State(state): State<AppState>,
+    Path(id): Path<RunId>,
+    ApiQuery(asked): ApiQuery<FeatureQuery>,
+) -> Result<Response, AppError> {
+    let text = state.ask(move |studio| studio.embedding_vectors(&id, asked.query()));
+    Ok(saved("vectors.tsv", TSV, text.await?))
+}
+
+async fn metadata(
+    State(state): State<AppState>,
+    Path(id): Path<RunId>,
+    ApiQuery(asked): ApiQuery<FeatureQuery>,
+) -> Result<Response, AppError> {
+    let text = state.ask(move |studio| studio.embedding_metadata(&id, asked.query()));
+    Ok(saved("metadata.tsv", TSV, text.await?))
+}
+
+/// A file that is saved under a name, which is made of ids and words of ours.
+fn saved(name: &str, content_type: &'static str, body: impl IntoResponse) -> Response {
+    let described = [
+        (header::CONTENT_TYPE, content_type.to_owned()),
+        (
+            header::CONTENT_DISPOSITION,
+            format!("attachment; filename=\"{name}\""),
+        ),
+    ];
+    (described, body).into_response()
+}
+
+/// A number that may be absent.
+fn number<T: ToString>(value: Option<T>) -> String {
+    value.map_or_else(String::new, |value| value.to_string())
+}
