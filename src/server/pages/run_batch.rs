@@ -190,7 +190,7 @@ impl Xray {
             shown: cells.name(),
             query: address("", &query),
             alternative: format!(
-                "Matrix of {} images by as many texts, {} shown as darkness, in {} blocks of one {} prototype each",
+                "Matrix of {} images by as many texts, {} shown as depth of blue, in {} blocks of one {} prototype each",
                 found.pairs.len(),
                 cells.name(),
                 found.blocks.len(),

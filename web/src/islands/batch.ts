@@ -21,7 +21,7 @@ export function mountBatch(): void {
   if (root && canvas) void new BatchMatrix(root, canvas).start();
 }
 
-/** What the lightest and the darkest cell stand for. */
+/** What the faintest and the bluest cell stand for. */
 export function cellRange(cells: string, values: readonly number[]): [number, number] {
   if (cells === "repulsion") return [0, MOST_PUSH];
   let [low, high] = [Infinity, -Infinity];
@@ -102,7 +102,7 @@ class BatchMatrix {
     pen.putImageData(pixels, 0, 0);
     this.#picture = picture;
     const unit = this.root.dataset["cells"] === "repulsion" ? " × the mean push" : "";
-    const range = `From ${figure(low)} (light) to ${figure(high)}${unit} (dark)`;
+    const range = `From ${figure(low)} (faint) to ${figure(high)}${unit} (blue)`;
     setText(first("[data-matrix-range]", HTMLElement, this.root), range);
     this.#draw();
   }
