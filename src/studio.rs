@@ -98,11 +98,13 @@ pub use maps::{
 pub use picture_hashes::PicturesCompared;
 pub use prototypes::{
     CARD_SAMPLES, DESCRIBED_SHARES, DisagreementPage, DisagreementQuery, DisagreementRow,
-    GroupedPrototype, GroupingAgreement, Health, HealthCount, Hop, HopKind, MOST_CARDS,
+    GroupedPrototype, GroupingAgreement, Health, HealthCount, Hop, HopKind, Kin, MOST_CARDS,
     MOST_SHEET_ROWS, NeighbourView, OVERFULL, OverlapView, PrototypeCard, PrototypeCut,
-    PrototypeDetail, PrototypeGroup, PrototypeMatching, PrototypeNode, PrototypePage,
-    PrototypeQuery, PrototypeSort, SHEET_ROWS, SampleView, SheetQuery, TargetShare, TargetView,
-    TranslationDirection, TranslationView, Verdict,
+    PrototypeDetail, PrototypeGroup, PrototypeLineage, PrototypeMatching, PrototypeNode,
+    PrototypePage, PrototypeQuery, PrototypeSort, PrototypesOverTime, RIVER_COLUMNS, Relative,
+    River, RiverColumn, RiverFlow, RiverGroup, SHEET_ROWS, SampleView, SheetQuery, SpaceAgreement,
+    StepAgreement, StepChanges, TargetShare, TargetView, TranslationDirection, TranslationView,
+    Verdict,
 };
 pub use recorder::{Change, NewPrototypes, Recorder};
 pub use run_directory::{ForkOrigin, OmittedChange, RunDirectory, RunMeta};
@@ -134,6 +136,8 @@ pub struct Studio {
     default_device: String,
     live: Live,
     snapshots: FileCache<prototypes::SnapshotView>,
+    agreements: FileCache<StepAgreement>,
+    lineages: FileCache<prototypes::SnapshotLineages>,
     feature_files: FileCache<FeatureSnapshot>,
     map_files: FileCache<MapFile>,
     /// By space.
@@ -178,6 +182,8 @@ impl Studio {
             runner: options.runner,
             default_device: options.default_device,
             snapshots: FileCache::new(prototypes::KEPT),
+            agreements: FileCache::new(prototypes::KEPT_AGREEMENTS),
+            lineages: FileCache::new(prototypes::KEPT_LINEAGES),
             feature_files: FileCache::new(features::KEPT),
             map_files: FileCache::new(maps::KEPT),
             map_groups: [const { FileCache::new(maps::KEPT_GROUPS) }; 3],

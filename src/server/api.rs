@@ -9,6 +9,7 @@ mod data_sets;
 mod exports;
 mod gap;
 mod maps;
+mod over_time;
 mod picture;
 mod prototype_groups;
 mod prototype_sheet;
@@ -37,6 +38,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         prototype_sheet::endpoints(),
         prototype_groups::endpoints(),
         batch::endpoints(),
+        over_time::endpoints(),
         compare::endpoints(),
         exports::endpoints(),
         data_sets::endpoints(),

@@ -17,6 +17,7 @@ mod home;
 mod learn;
 mod measure_catalogue;
 mod new_run;
+mod over_time;
 mod problem;
 mod prototype;
 mod prototype_groups;
@@ -79,6 +80,7 @@ pub fn router() -> Router<AppState> {
             "/runs/{id}/prototypes/groups",
             get(prototype_groups::groups),
         )
+        .route("/runs/{id}/prototypes/over-time", get(over_time::over_time))
         .route("/runs/{id}/prototypes/{k}", get(prototype::one))
         .route(
             "/runs/{id}/space",

@@ -7,8 +7,10 @@ mod cut;
 mod disagreement;
 mod health;
 mod matching;
+mod over_time;
 mod overlap;
 mod page;
+mod river;
 mod sheet;
 mod snapshot_view;
 mod soft_target;
@@ -26,6 +28,11 @@ pub use page::{
     NeighbourView, OverlapView, PrototypeCard, PrototypeDetail, PrototypePage, SampleView,
 };
 
+pub(super) use over_time::{KEPT_AGREEMENTS, KEPT_LINEAGES, SnapshotLineages};
+pub use over_time::{
+    Kin, PrototypeLineage, PrototypesOverTime, Relative, SpaceAgreement, StepAgreement, StepChanges,
+};
+pub use river::{RIVER_COLUMNS, River, RiverColumn, RiverFlow, RiverGroup};
 pub use sheet::{MOST_SHEET_ROWS, SHEET_ROWS, SheetQuery};
 pub use soft_target::{DESCRIBED_SHARES, TargetShare, TargetView};
 pub use translation::{

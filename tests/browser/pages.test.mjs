@@ -59,6 +59,7 @@ const addresses = () => [
   `/runs/${run}/space?view=joint&method=pca`,
   `/runs/${run}/prototypes/disagreement`,
   `/runs/${run}/prototypes/groups?cut=3`,
+  `/runs/${run}/prototypes/over-time`,
   `/runs/${run}/evaluate`,
   `/runs/${run}/gap`,
   `/runs/${run}/batch`,

@@ -123,3 +123,20 @@ test("the slider cuts the hierarchy, and the cut is in the address", async () =>
   await tab.close();
   await assertReadable(`/runs/${run}/prototypes/groups?space=text&cut=5`);
 });
+
+test("the river, the changes and the agreement are there, each with a table", async () => {
+  const tab = await openPage(browser);
+  await tab.page.goto(`${studio.url}/runs/${run}/prototypes`);
+  await tab.page.getByRole("link", { name: "Over time" }).click();
+  assert.ok((await tab.page.locator(".river .stream").count()) >= 8);
+  assert.ok((await tab.page.locator("#changes tbody tr").count()) >= 2);
+  const agreement = tab.page.locator("#agreement");
+  assert.equal(await agreement.locator("svg path").count(), 3, "one line per pair of spaces");
+  await agreement.getByText("View as table").click();
+  await agreement.getByRole("row").nth(1).waitFor();
+  await tab.page.locator(".river a").first().click();
+  await tab.page.waitForURL(/prototypes\/\d+\?/);
+  assert.deepEqual(tab.complaints, []);
+  await tab.close();
+  await assertReadable(`/runs/${run}/prototypes/over-time?space=text`);
+});

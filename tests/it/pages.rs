@@ -59,6 +59,8 @@ fn pages_of(id: &RunId) -> Vec<String> {
             "/space",
             "/space?view=joint&method=pca&step=8",
             "/prototypes/disagreement",
+            "/prototypes/over-time",
+            "/prototypes/over-time?space=text&step=3",
             "/prototypes/groups",
             "/prototypes/groups?space=text&cut=1",
             "/evaluate",

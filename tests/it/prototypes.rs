@@ -8,6 +8,7 @@ use protoclip_studio::studio::{RunId, RunState};
 use serde_json::{Value, json};
 
 use crate::support::scripted_runner::Action;
+use crate::support::snapshot_fixture::write_snapshot;
 use crate::support::test_site::TestSite;
 
 /// Colour and caption of each pair: the first three pictures are the same, 6 and 7 have one caption.
@@ -324,4 +325,54 @@ async fn prototypes_are_gathered_into_any_number_of_groups() {
         text.contains("6 prototypes with samples in 2 groups"),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn prototypes_are_followed_from_snapshot_to_snapshot() {
+    let site = TestSite::new();
+    let id = site.running().await;
+    let run = site.folder.path().join("runs").join(id.as_str());
+    // The first group splits, the second one goes on.
+    write_snapshot(&run, 4, [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1]);
+    write_snapshot(&run, 8, [0, 0, 0, 0, 2, 2, 2, 2, 1, 1, 1, 1]);
+    let path = format!("/api/runs/{id}/prototypes");
+    let over = site.get(&format!("{path}/over-time")).await.json();
+    assert_eq!((&over["done"], &over["steps"]), (&json!(2), &json!([4, 8])));
+    let change = &over["changes"][0];
+    assert_eq!((&change["from"], &change["step"]), (&json!(4), &json!(8)));
+    assert_eq!(
+        (&change["splits"], &change["merges"]),
+        (&json!(1), &json!(0))
+    );
+    assert_eq!(change["common"], 12);
+    assert!((change["churn"].as_f64().expect("a share") - 4.0 / 12.0).abs() < 1e-9);
+    let agreement = &over["agreement"][1]["pairs"][0];
+    assert_eq!(agreement["spaces"], json!(["image", "text"]));
+    let ami = agreement["ami"].as_f64().expect("a number");
+    assert!(0.0 < ami && ami < 1.0, "{ami}");
+    let river = site.get(&format!("{path}/river")).await.json();
+    let flows = river["flows"].as_array().expect("a list");
+    let samples: u64 = flows
+        .iter()
+        .filter_map(|flow| flow["samples"].as_u64())
+        .sum();
+    assert_eq!((flows.len(), samples), (3, 12), "{river}");
+    let kin = site.get(&format!("{path}/2/lineage?step=8")).await.json();
+    assert_eq!(kin["before"]["event"], "split");
+    assert_eq!(kin["before"]["relatives"][0]["prototype"]["prototype"], 0);
+    assert_eq!(kin["after"], Value::Null);
+    for (file, lines) in [("agreement", 3), ("changes", 2), ("river", 4)] {
+        let text = site.get(&format!("{path}/{file}.csv")).await.text();
+        assert_eq!(text.lines().count(), lines, "{file}: {text}");
+    }
+    let page = site.get(&format!("/runs/{id}/prototypes/over-time")).await;
+    let text = page.text();
+    assert_eq!(text.matches("class=\"stream river-").count(), 3, "{text}");
+    assert!(text.contains("Do the spaces group alike?"), "{text}");
+    let one = site
+        .get(&format!("/runs/{id}/prototypes/2?step=8"))
+        .await
+        .text();
+    assert!(one.contains("Part of a split since step 4"), "{one}");
+    site.runner.act(Action::Finish);
 }

@@ -1,6 +1,7 @@
 //! `/runs/{id}/prototypes/{k}`: one prototype, its samples nearest first, the target that it makes, a
 //! sample's way through back translation, its match in the other spaces and its neighbours.
 
+mod lineage_panel;
 pub(super) mod target_panel;
 mod translation_panel;
 
@@ -23,6 +24,7 @@ use crate::studio::{
     NeighbourView, OverlapView, PrototypeCard, PrototypeDetail, RunId, RunView, StudioError,
     TranslationView,
 };
+use lineage_panel::LineagePanel;
 use target_panel::TargetPanel;
 use translation_panel::TranslationPanel;
 
@@ -55,6 +57,7 @@ struct PrototypePageView {
     more: Option<String>,
     more_href: Option<String>,
     target: Option<TargetPanel>,
+    lineage: Option<LineagePanel>,
     way: Option<TranslationPanel>,
     /// Why no sample can be followed.
     no_way: Option<String>,
@@ -109,6 +112,7 @@ pub(super) async fn one(
         let step = query.step.parse().ok();
         let detail = studio.prototype(&id, step, space, number)?;
         let target = studio.prototype_target(&id, step, space, number)?;
+        let lineage = studio.prototype_lineage(&id, step, space, number)?;
         let sample = query.sample.parse().ok();
         let way = match studio.prototype_translation(&id, step, (space, number), sample) {
             Ok(way) => Ok(way),
@@ -118,6 +122,7 @@ pub(super) async fn one(
         let run = view.id.as_str();
         let page = PrototypePageView::new(shell.in_section("runs"), &view, &query, detail);
         Ok(PrototypePageView {
+            lineage: Some(LineagePanel::new(run, &lineage)),
             target: target.map(|target| TargetPanel::new(run, &target)),
             ..page.following(run, way)
         })
@@ -170,6 +175,7 @@ impl PrototypePageView {
             more_href: (most == FEW && shown < card.samples.len())
                 .then(|| place(&[("samples", "all"), ("sample", &query.sample)])),
             target: None,
+            lineage: None,
             way: None,
             no_way: None,
             more: (shown < card.samples.len()).then(|| {
