@@ -53,7 +53,7 @@ test("a change is undone in the dock and left out of a fork", async () => {
   assert.equal(changes.length, 2);
   assert.equal(changes[0].checkpoint_step, changes[0].step - 1);
   await until("both in the log", async () => {
-    const marks = tab.page.locator("tbody[data-log] .row-actions");
+    const marks = tab.page.locator("tbody[data-log] .change-actions");
     return (await marks.count()) === 2;
   });
   await until("both marked on the charts", async () => {

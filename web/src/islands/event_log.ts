@@ -50,5 +50,5 @@ function actions(line: LogLine, run: string): HTMLElement[] {
     );
   const buttons = [form("undo", "Undo", { "data-done": "Undone, as soon as it applies." })];
   if (line.data?.["before"]) buttons.push(form("fork", "Fork without", { "data-go": "/runs/{id}" }));
-  return [make("span", { class: "row-actions" }, ...buttons)];
+  return [make("span", { class: "change-actions" }, ...buttons)];
 }
