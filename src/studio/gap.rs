@@ -212,7 +212,8 @@ impl Studio {
         view: Arc<SnapshotView>,
     ) -> Result<GapFrame, StudioError> {
         let record = self.readable(id)?;
-        let target_temperature = record.snapshot.controls.target_temperature;
+        let supervision = self.supervision(id, (features.episode, features.step))?;
+        let target_temperature = supervision.target_temperature;
         let scale = 1.0 / self.temperature_at(id, tag::TEMPERATURE_PROTO, features.step)?;
         let settings = Settings::new(&record.config, target_temperature, scale);
         Ok(GapFrame {
