@@ -369,6 +369,12 @@ async fn prototypes_are_followed_from_snapshot_to_snapshot() {
     let text = page.text();
     assert_eq!(text.matches("class=\"stream river-").count(), 3, "{text}");
     assert!(text.contains("Do the spaces group alike?"), "{text}");
+    let grid = site
+        .get(&format!("/runs/{id}/prototypes?step=8"))
+        .await
+        .text();
+    let shown = format!("AMI × 100 {:.2}", 100.0 * ami);
+    assert!(grid.contains(&shown), "{shown}: {grid}");
     let one = site
         .get(&format!("/runs/{id}/prototypes/2?step=8"))
         .await

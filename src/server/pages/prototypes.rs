@@ -18,7 +18,7 @@ use super::shell::Shell;
 use crate::server::AppState;
 use crate::studio::{
     PrototypeCard, PrototypePage, PrototypeQuery, PrototypeSort, RunId, RunView, SampleView,
-    StudioError,
+    StepAgreement, StudioError,
 };
 use health_filter::{HealthLink, health_links, health_named, pictures_note};
 pub(super) use health_filter::{HealthMark, health_marks};
@@ -56,6 +56,8 @@ struct PrototypesPage {
     health: String,
     healths: Vec<HealthLink>,
     pictures_note: Option<String>,
+    /// How alike the spaces of this step group, in a sentence.
+    agreement: Option<String>,
     summary: String,
     latest_href: String,
     take_along: TakeAlong,
@@ -122,7 +124,13 @@ pub(super) async fn grid(
         let view = studio.run(&id)?;
         let shell = shell.in_section("runs");
         match studio.prototypes(&id, &query.parsed()) {
-            Ok(found) => Ok(PrototypesPage::new(shell, &view, &query, found)),
+            Ok(found) => {
+                let agreement = studio.agreement_at(&id, found.step)?;
+                Ok(PrototypesPage {
+                    agreement: agreed(&agreement),
+                    ..PrototypesPage::new(shell, &view, &query, found)
+                })
+            }
             Err(StudioError::NotFound(detail)) => {
                 Ok(PrototypesPage::absent(shell, &view, &query, detail))
             }
@@ -201,6 +209,7 @@ impl PrototypesPage {
             health: query.health.clone(),
             healths: health_links(run, query, &found),
             pictures_note: pictures_note(&found),
+            agreement: None,
             summary: summary(&found),
             latest_href: query.with(run, &[("step", "")]),
             take_along: TakeAlong::new(run, query, &found),
@@ -246,6 +255,7 @@ impl PrototypesPage {
             health: String::new(),
             healths: Vec::new(),
             pictures_note: None,
+            agreement: None,
             summary: String::new(),
             latest_href: query.with(view.id.as_str(), &[("step", ""), ("space", "")]),
             take_along: TakeAlong::default(),
@@ -294,6 +304,18 @@ fn sort_choices(current: PrototypeSort) -> Vec<Choice> {
         current: sort == current,
     })
     .into()
+}
+
+/// AMI and ARI × 100 of image and text prototypes.
+fn agreed(agreement: &StepAgreement) -> Option<String> {
+    let pair = agreement.pairs.first()?;
+    Some(format!(
+        "{} and {} prototypes group alike: AMI × 100 {:.2}, ARI × 100 {:.2} (100 same, 0 chance)",
+        pair.spaces.0.name(),
+        pair.spaces.1.name(),
+        100.0 * pair.ami,
+        100.0 * pair.ari
+    ))
 }
 
 fn summary(found: &PrototypePage) -> String {
