@@ -84,3 +84,22 @@ test("an import names the wrong field, then brings the model", async () => {
   assert.match(await tab.page.getByLabel("Start from").inputValue(), /checkpoints\/reference$/);
   await tab.close();
 });
+
+test("pairs of the built-in data are found by word and by class", async () => {
+  const tab = await openPage(browser);
+  await tab.page.goto(`${studio.url}/datasets`);
+  await tab.page.getByRole("link", { name: "built-in emoji" }).click();
+  await until("the pairs", async () => (await tab.page.locator(".sample").count()) === 60);
+  await tab.page.getByLabel("Words in the caption").fill("fox");
+  await tab.page.getByRole("button", { name: "Filter" }).click();
+  await tab.page.waitForURL(/q=fox/);
+  assert.match(await tab.page.locator(".sample figcaption").first().innerText(), /fox/);
+  await tab.page.goto(`${studio.url}/datasets/builtin`);
+  await tab.page.getByRole("link", { name: "flags", exact: true }).first().click();
+  await tab.page.waitForURL(/class=flags/);
+  await until("the flags", async () => (await tab.page.getByText(/of 269/).count()) > 0);
+  await tab.page.getByRole("link", { name: "Next" }).click();
+  await tab.page.waitForURL(/offset=60/);
+  assert.deepEqual(tab.complaints, []);
+  await tab.close();
+});
