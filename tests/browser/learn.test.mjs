@@ -108,7 +108,7 @@ test("settings are kept without script", async () => {
   await tab.close();
 });
 
-test("eight tabs of different pages are live over one stream", async () => {
+test("eight tabs all follow a run over one stream", async () => {
   const { id } = await studio.api("POST", "/api/runs", { name: "Watched", episodes: 50, batch_size: 32, prototypes: { count: 4 } });
   const context = await browser.newContext();
   let streams = 0;
