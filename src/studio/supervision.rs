@@ -167,8 +167,10 @@ mod tests {
 
     #[test]
     fn first_and_last_episodes_may_train_with_infonce_alone() {
-        let mut config = RunConfig::default();
-        config.episodes = 5;
+        let mut config = RunConfig {
+            episodes: 5,
+            ..RunConfig::default()
+        };
         config.schedule.infonce_episodes = 1;
         config.schedule.lit_episodes = 1;
         let stages: Vec<SupervisedStage> = (0..6).map(|episode| stage(&config, episode)).collect();

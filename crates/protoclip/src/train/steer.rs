@@ -15,8 +15,11 @@ const PAUSE_POLL: Duration = Duration::from_secs(1);
 /// Why the checkpoints written here are kept.
 pub const BEFORE_CHANGE: &str = "before change";
 
+/// Where a setting is among the others.
+type Place = fn(&mut ControlValues) -> &mut f64;
+
 /// The settings that apply from the next step on, by name.
-const AT_STEPS: [(&str, fn(&mut ControlValues) -> &mut f64); 4] = [
+const AT_STEPS: [(&str, Place); 4] = [
     ("external_weight", |values| &mut values.external_weight),
     ("proto_weight", |values| &mut values.proto_weight),
     ("target_temperature", |values| {
