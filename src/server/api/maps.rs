@@ -238,6 +238,7 @@ async fn groups(
 
 #[derive(Debug, Deserialize)]
 struct SamplesQuery {
+    #[serde(default)]
     samples: String,
 }
 
@@ -246,6 +247,8 @@ async fn samples(
     Path(id): Path<RunId>,
     ApiQuery(query): ApiQuery<SamplesQuery>,
 ) -> Result<Json<Vec<MapSample>>, AppError> {
+    let run = id.clone();
+    state.ask(move |studio| studio.run(&run)).await?;
     let mut wanted = Vec::new();
     for text in query.samples.split(',').filter(|text| !text.is_empty()) {
         wanted.push(text.parse().map_err(|_| {

@@ -141,7 +141,8 @@ impl<'a> Session<'a> {
             sampler,
             batcher,
             tokenizer,
-            place: Place::start(control.values()),
+            // What was wished while data was opened is a change as any other.
+            place: Place::start(ControlValues::of(&config)),
             model: Some(model),
             prototypes: None,
             count_before: None,

@@ -171,3 +171,31 @@ fn the_change_is_applied_again_by_a_resume_from_its_own_checkpoint() {
         [(1, 5, "target_temperature".to_owned(), 0.5)]
     );
 }
+
+#[test]
+fn a_change_wished_before_the_first_step_can_be_left_out_too() {
+    let folder = tempfile::tempdir().expect("folder");
+    let config = config(|c| c.episodes = 2);
+    let control = Control::new(&config, None);
+    let change = ControlChange {
+        external_weight: Some(0.25),
+        ..ControlChange::default()
+    };
+    control.change(&change).expect("accepted");
+    let mut recorder = Recorder::default();
+    run(job(&config, folder.path(), false), &mut recorder, &control).expect("runs");
+    let wanted = BeforeChange {
+        checkpoint_step: 0,
+        without: ControlValues::of(&config),
+    };
+    assert_eq!(
+        applied_before(&recorder),
+        [("external_weight".to_owned(), wanted)]
+    );
+    let (checkpoints, _) = list_checkpoints(folder.path());
+    let first = checkpoints.first().expect("kept");
+    assert_eq!(
+        (first.step, first.pin_reason.as_deref()),
+        (0, Some(BEFORE_CHANGE))
+    );
+}
