@@ -97,14 +97,14 @@ pub use maps::{
 };
 pub use picture_hashes::PicturesCompared;
 pub use prototypes::{
-    CARD_SAMPLES, DESCRIBED_SHARES, DisagreementPage, DisagreementQuery, DisagreementRow,
-    GroupedPrototype, GroupingAgreement, Health, HealthCount, Hop, HopKind, Kin, MOST_CARDS,
-    MOST_SHEET_ROWS, NeighbourView, OVERFULL, OverlapView, PrototypeCard, PrototypeCut,
-    PrototypeDetail, PrototypeGroup, PrototypeLineage, PrototypeMatching, PrototypeNode,
-    PrototypePage, PrototypeQuery, PrototypeSort, PrototypesOverTime, RIVER_COLUMNS, Relative,
-    River, RiverColumn, RiverFlow, RiverGroup, SHEET_ROWS, SampleView, SheetQuery, SpaceAgreement,
-    StepAgreement, StepChanges, TargetShare, TargetView, TranslationDirection, TranslationView,
-    Verdict,
+    AbsentPrototype, CARD_SAMPLES, DESCRIBED_SHARES, DisagreementPage, DisagreementQuery,
+    DisagreementRow, GroupedPrototype, GroupingAgreement, Health, HealthCount, Hop, HopKind, Kin,
+    MOST_CARDS, MOST_SHEET_ROWS, NeighbourView, OVERFULL, Occurrence, OverlapView, PrototypeCard,
+    PrototypeCut, PrototypeDetail, PrototypeGroup, PrototypeLineage, PrototypeMatching,
+    PrototypeNode, PrototypePage, PrototypeQuery, PrototypeSort, PrototypesOverTime, RIVER_COLUMNS,
+    Relative, River, RiverColumn, RiverFlow, RiverGroup, SHEET_ROWS, SampleView, SheetQuery,
+    SpaceAgreement, StepAgreement, StepChanges, TargetShare, TargetView, TranslationDirection,
+    TranslationView, Verdict,
 };
 pub use recorder::{Change, NewPrototypes, Recorder};
 pub use run_directory::{ForkOrigin, OmittedChange, RunDirectory, RunMeta};
@@ -120,7 +120,7 @@ pub use storage::{RunStorage, Storage, instructions};
 pub use supervision::{SupervisedStage, Supervision};
 pub use tensorboard::{TensorboardFile, export_tensorboard};
 pub use thumbnails::{SIZES, Thumbnail};
-pub use view::{CheckpointView, RunView, StudioFacts, data_name};
+pub use view::{CheckpointView, RunView, StudioFacts, data_name, episode_of_prototypes};
 pub use work::{WorkKind, WorkState, WorkView};
 
 use desk::Desk;
@@ -138,6 +138,8 @@ pub struct Studio {
     snapshots: FileCache<prototypes::SnapshotView>,
     agreements: FileCache<StepAgreement>,
     lineages: FileCache<prototypes::SnapshotLineages>,
+    /// Counts of snapshots that were looked through for an absent number.
+    prototype_counts: FileCache<prototypes::PrototypeCounts>,
     feature_files: FileCache<FeatureSnapshot>,
     map_files: FileCache<MapFile>,
     /// By space.
@@ -184,6 +186,7 @@ impl Studio {
             snapshots: FileCache::new(prototypes::KEPT),
             agreements: FileCache::new(prototypes::KEPT_AGREEMENTS),
             lineages: FileCache::new(prototypes::KEPT_LINEAGES),
+            prototype_counts: FileCache::new(prototypes::KEPT_AGREEMENTS),
             feature_files: FileCache::new(features::KEPT),
             map_files: FileCache::new(maps::KEPT),
             map_groups: [const { FileCache::new(maps::KEPT_GROUPS) }; 3],

@@ -3,6 +3,7 @@
 //! Reads the snapshots that training leaves in the run directory; the newest few stay in memory.
 //! May open a data set, so callers must be allowed to block.
 
+mod absence;
 mod cut;
 mod disagreement;
 mod health;
@@ -20,6 +21,7 @@ mod translation;
 use protoclip::prototypes::Space;
 use serde::{Deserialize, Serialize};
 
+pub use absence::{AbsentPrototype, Occurrence};
 pub use cut::{GroupedPrototype, PrototypeCut, PrototypeGroup};
 pub use disagreement::{DisagreementPage, DisagreementQuery, DisagreementRow};
 pub use health::{Health, HealthCount, OVERFULL};
@@ -28,6 +30,7 @@ pub use page::{
     NeighbourView, OverlapView, PrototypeCard, PrototypeDetail, PrototypePage, SampleView,
 };
 
+pub(super) use absence::PrototypeCounts;
 pub(super) use over_time::{KEPT_AGREEMENTS, KEPT_LINEAGES, SnapshotLineages};
 pub use over_time::{
     Kin, PrototypeLineage, PrototypesOverTime, Relative, SpaceAgreement, StepAgreement, StepChanges,

@@ -154,6 +154,15 @@ pub fn data_name(data: &DataConfig) -> String {
     }
 }
 
+/// When prototypes were made, as `in episode 3`; those of the end belong to no episode.
+pub fn episode_of_prototypes(episode: u64, episodes: u64) -> String {
+    if episodes > 0 && episode >= episodes {
+        format!("after episode {episodes}")
+    } else {
+        format!("in episode {}", episode + 1)
+    }
+}
+
 /// A checkpoint as shown.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CheckpointView {
@@ -176,4 +185,17 @@ pub struct StudioFacts {
     /// What `auto` means here.
     pub device: String,
     pub threads: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prototypes_of_the_end_are_of_no_eleventh_episode() {
+        assert_eq!(episode_of_prototypes(0, 10), "in episode 1");
+        assert_eq!(episode_of_prototypes(9, 10), "in episode 10");
+        assert_eq!(episode_of_prototypes(10, 10), "after episode 10");
+        assert_eq!(episode_of_prototypes(2, 0), "in episode 3");
+    }
 }

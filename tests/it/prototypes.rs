@@ -382,3 +382,51 @@ async fn prototypes_are_followed_from_snapshot_to_snapshot() {
     assert!(one.contains("Part of a split since step 4"), "{one}");
     site.runner.act(Action::Finish);
 }
+
+#[tokio::test]
+async fn a_number_that_a_step_does_not_have_leads_to_its_descendants() {
+    let site = TestSite::new();
+    let id = site.running().await;
+    let run = site.folder.path().join("runs").join(id.as_str());
+    // Three prototypes, then two: number 2 is gone, its samples are in number 1.
+    write_snapshot(&run, 4, [0, 0, 0, 0, 2, 2, 2, 2, 1, 1, 1, 1]);
+    write_snapshot(&run, 8, [0, 0, 0, 0, 2, 2, 2, 2, 1, 1, 1, 1]);
+    let file = run.join("artifacts/prototypes/00000008.safetensors");
+    let mut fewer = PrototypeSnapshot::read(&file).expect("reads");
+    fewer.image.count = 2;
+    fewer.image.centroids.truncate(4);
+    for assigned in &mut fewer.image.assignments {
+        *assigned = u32::from(*assigned > 0);
+    }
+    fewer.write(&file).expect("writes");
+    write_snapshot(&run, 12, [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2]);
+    let path = format!("/runs/{id}/prototypes");
+    let page = site.get(&format!("{path}/2?step=8")).await;
+    assert_eq!(page.status, StatusCode::NOT_FOUND);
+    let text = page.text();
+    for wanted in [
+        "There is no prototype 2 at step 8",
+        "2 prototypes at this step, numbered from 0 to 1",
+        "was last there at step 4. Merged into another by step 8:",
+    ] {
+        assert!(text.contains(wanted), "{wanted}: {text}");
+    }
+    let link = |k: usize, step: u64| format!("{path}/{k}?space=image&#38;step={step}");
+    for (k, step, links) in [(1, 8, 1), (0, 8, 0), (2, 4, 1), (2, 12, 1), (2, 8, 0)] {
+        let found = text.matches(&link(k, step)).count();
+        assert_eq!(found, links, "{k} at {step}: {text}");
+    }
+    // Without an earlier occurrence, the ancestors of the first one.
+    std::fs::remove_file(run.join("artifacts/prototypes/00000004.safetensors")).expect("removes");
+    let text = site.get(&format!("{path}/2?step=8")).await.text();
+    assert!(text.contains("comes first at step 12."), "{text}");
+    assert!(text.contains(&link(1, 8)), "{text}");
+    let none = site.get(&format!("{path}/77?step=8")).await;
+    assert_eq!(none.status, StatusCode::NOT_FOUND);
+    assert!(none.text().contains("No snapshot of this run has so many"));
+    let no_number = site.get(&format!("{path}/fox?step=8")).await;
+    assert_eq!(no_number.status, StatusCode::NOT_FOUND);
+    let api = site.get(&format!("/api{path}/2?step=8")).await;
+    assert_eq!(api.status, StatusCode::NOT_FOUND);
+    site.runner.act(Action::Finish);
+}

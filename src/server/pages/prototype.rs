@@ -1,12 +1,14 @@
 //! `/runs/{id}/prototypes/{k}`: one prototype, its samples nearest first, the target that it makes, a
 //! sample's way through back translation, its match in the other spaces and its neighbours.
 
+mod absent_prototype;
 mod lineage_panel;
 pub(super) mod target_panel;
 mod translation_panel;
 
 use askama::Template;
 use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
@@ -16,14 +18,15 @@ use super::home::Fact;
 use super::prototypes::{
     HealthMark, SampleTile, health_marks, prototype_href, share, space_named, words,
 };
-use super::respond::page;
+use super::respond::{answer, html};
 use super::run_card::RunCard;
 use super::shell::Shell;
 use crate::server::AppState;
 use crate::studio::{
     NeighbourView, OverlapView, PrototypeCard, PrototypeDetail, RunId, RunView, StudioError,
-    TranslationView,
+    TranslationView, episode_of_prototypes,
 };
+use absent_prototype::AbsentPrototypePage;
 use lineage_panel::LineagePanel;
 use target_panel::TargetPanel;
 use translation_panel::TranslationPanel;
@@ -102,14 +105,20 @@ pub(super) async fn one(
     Path((id, number)): Path<(String, String)>,
     Query(query): Query<PlaceQuery>,
 ) -> Response {
-    page(state, shell, move |studio, shell| {
+    let for_problem = shell.clone();
+    let answered = state.ask(move |studio| {
         let id = RunId::from(id.as_str());
         let view = studio.run(&id)?;
+        let shell = shell.in_section("runs");
         let number: usize = number.parse().map_err(|_| {
             StudioError::NotFound(format!("prototypes have numbers, {number:?} is none"))
         })?;
         let space = space_named(&query.space);
         let step = query.step.parse().ok();
+        if let Some(absent) = studio.absent_prototype(&id, step, space, number)? {
+            let page = AbsentPrototypePage::new(shell, &view, &absent);
+            return Ok(html(StatusCode::NOT_FOUND, &page));
+        }
         let detail = studio.prototype(&id, step, space, number)?;
         let target = studio.prototype_target(&id, step, space, number)?;
         let lineage = studio.prototype_lineage(&id, step, space, number)?;
@@ -120,14 +129,15 @@ pub(super) async fn one(
             Err(error) => return Err(error),
         };
         let run = view.id.as_str();
-        let page = PrototypePageView::new(shell.in_section("runs"), &view, &query, detail);
-        Ok(PrototypePageView {
+        let page = PrototypePageView::new(shell, &view, &query, detail);
+        let page = PrototypePageView {
             lineage: Some(LineagePanel::new(run, &lineage)),
             target: target.map(|target| TargetPanel::new(run, &target)),
             ..page.following(run, way)
-        })
-    })
-    .await
+        };
+        Ok(html(StatusCode::OK, &page))
+    });
+    answer(for_problem, answered.await)
 }
 
 impl PrototypePageView {
@@ -185,7 +195,7 @@ impl PrototypePageView {
                     grouped(card.samples.len() as u64)
                 )
             }),
-            facts: facts(&detail, card),
+            facts: facts(&detail, card, view.total_episodes),
             overlaps: detail
                 .overlaps
                 .iter()
@@ -217,14 +227,14 @@ impl PrototypePageView {
     }
 }
 
-fn facts(detail: &PrototypeDetail, card: &PrototypeCard) -> Vec<Fact> {
+fn facts(detail: &PrototypeDetail, card: &PrototypeCard, episodes: u64) -> Vec<Fact> {
     let fact = |name, value| Fact { name, value };
     let number = |value: Option<f32>| {
         value.map_or_else(|| NONE.to_owned(), |value| figure(f64::from(value)))
     };
     vec![
         fact("Space", detail.space.name().to_owned()),
-        fact("Episode", grouped(detail.episode + 1)),
+        fact("Made", episode_of_prototypes(detail.episode, episodes)),
         fact("Step", grouped(detail.step)),
         fact("Samples", grouped(card.size as u64)),
         fact("Tightness", number(card.tightness)),

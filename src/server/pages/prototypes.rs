@@ -18,7 +18,7 @@ use super::shell::Shell;
 use crate::server::AppState;
 use crate::studio::{
     PrototypeCard, PrototypePage, PrototypeQuery, PrototypeSort, RunId, RunView, SampleView,
-    StepAgreement, StudioError,
+    StepAgreement, StudioError, episode_of_prototypes,
 };
 use health_filter::{HealthLink, health_links, health_named, pictures_note};
 pub(super) use health_filter::{HealthMark, health_marks};
@@ -210,7 +210,7 @@ impl PrototypesPage {
             healths: health_links(run, query, &found),
             pictures_note: pictures_note(&found),
             agreement: None,
-            summary: summary(&found),
+            summary: summary(&found, view.total_episodes),
             latest_href: query.with(run, &[("step", "")]),
             take_along: TakeAlong::new(run, query, &found),
             previous: (found.offset > 0).then(|| at(found.offset.saturating_sub(CARDS))),
@@ -318,15 +318,15 @@ fn agreed(agreement: &StepAgreement) -> Option<String> {
     ))
 }
 
-fn summary(found: &PrototypePage) -> String {
+fn summary(found: &PrototypePage, episodes: u64) -> String {
     let empty = match found.empty {
         0 => String::new(),
         n => format!(", {} empty", grouped(n as u64)),
     };
     format!(
-        "Episode {}, step {}: {} prototypes of {} samples{empty}",
-        grouped(found.episode + 1),
+        "Step {}, {}: {} prototypes of {} samples{empty}",
         grouped(found.step),
+        episode_of_prototypes(found.episode, episodes),
         grouped(found.count as u64),
         grouped(found.samples as u64)
     )

@@ -110,6 +110,8 @@ fn note(log: &LogTable) -> String {
             grouped(log.lines.len() as u64),
             grouped(log.total as u64)
         )
+    } else if log.total == 1 {
+        "One line.".into()
     } else {
         format!("{} lines, newest first.", grouped(log.total as u64))
     }

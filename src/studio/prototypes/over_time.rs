@@ -212,7 +212,7 @@ impl Studio {
         let compare = || {
             let (before, _) = self.snapshot(id, Some(from))?;
             let (after, _) = self.snapshot(id, Some(step))?;
-            lineages(&before, &after)
+            lineages_between(&before, &after)
         };
         let known = self.lineages.get(&path, |_| compare())?;
         // Earlier snapshots may go and come while the file of this one stays.
@@ -231,44 +231,19 @@ impl Studio {
         side: Side,
     ) -> Result<Option<Kin>, StudioError> {
         let lineages = self.lineages(id, (from, step))?;
-        let Some(lineage) = lineages.of(space) else {
-            return Ok(None);
-        };
         let other = match side {
             Side::Before(_) => from,
             Side::After(_) => step,
         };
         let (view, _) = self.snapshot(id, Some(other))?;
-        let mut links: Vec<_> = match side {
-            Side::Before(own) => lineage.links.iter().filter(|l| l.after == own).collect(),
-            Side::After(own) => lineage.links_from(own).iter().collect(),
-        };
-        links.sort_by_key(|link| std::cmp::Reverse(link.shared));
-        let relatives = links.into_iter().take(RELATIVES).map(|link| {
-            let continues = lineage.predecessors[link.after as usize] == Some(link.before);
-            let (other, share) = match side {
-                Side::Before(_) => (link.before, link.received()),
-                Side::After(_) => (link.after, link.given()),
-            };
-            Ok(Relative {
-                prototype: node(&view, space, other)?,
-                shared: link.shared,
-                share,
-                continues,
-            })
-        });
-        Ok(Some(Kin {
-            step: other,
-            event: side.event(lineage),
-            relatives: relatives.collect::<Result<_, StudioError>>()?,
-        }))
+        lineages.kin(&view, space, side)
     }
 }
 
 /// Whose relatives are wanted: the earlier ones of a prototype of the later snapshot, or the later
 /// ones of a prototype of the earlier.
 #[derive(Clone, Copy)]
-enum Side {
+pub(super) enum Side {
     Before(u32),
     After(u32),
 }
@@ -299,9 +274,47 @@ impl SnapshotLineages {
         let found = self.spaces.iter().find(|(known, _)| *known == space);
         found.map(|(_, lineage)| lineage)
     }
+
+    /// Relatives of one side's prototype in `view`, the other side's snapshot.
+    pub(super) fn kin(
+        &self,
+        view: &SnapshotView,
+        space: Space,
+        side: Side,
+    ) -> Result<Option<Kin>, StudioError> {
+        let Some(lineage) = self.of(space) else {
+            return Ok(None);
+        };
+        let mut links: Vec<_> = match side {
+            Side::Before(own) => lineage.links.iter().filter(|l| l.after == own).collect(),
+            Side::After(own) => lineage.links_from(own).iter().collect(),
+        };
+        links.sort_by_key(|link| std::cmp::Reverse(link.shared));
+        let relatives = links.into_iter().take(RELATIVES).map(|link| {
+            let continues = lineage.predecessors[link.after as usize] == Some(link.before);
+            let (other, share) = match side {
+                Side::Before(_) => (link.before, link.received()),
+                Side::After(_) => (link.after, link.given()),
+            };
+            Ok(Relative {
+                prototype: node(view, space, other)?,
+                shared: link.shared,
+                share,
+                continues,
+            })
+        });
+        Ok(Some(Kin {
+            step: view.step(),
+            event: side.event(lineage),
+            relatives: relatives.collect::<Result<_, StudioError>>()?,
+        }))
+    }
 }
 
-fn lineages(before: &SnapshotView, after: &SnapshotView) -> Result<SnapshotLineages, StudioError> {
+pub(super) fn lineages_between(
+    before: &SnapshotView,
+    after: &SnapshotView,
+) -> Result<SnapshotLineages, StudioError> {
     let mut spaces = Vec::new();
     let known = before.spaces();
     for space in after

@@ -12,7 +12,7 @@ use protoclip::prototypes::Space;
 use super::super::figure::{
     self, Drawn, FAMILY, Figure, FigureFormat, GRID, INK, OKABE_ITO, Painting,
 };
-use super::super::{RunId, Studio, StudioError};
+use super::super::{RunId, Studio, StudioError, episode_of_prototypes};
 use super::{PrototypeCard, PrototypeQuery, PrototypeSort, SampleView};
 
 /// Which prototypes a sheet shows.
@@ -105,11 +105,11 @@ impl Studio {
                 page.space.name()
             ),
             subtitle: format!(
-                "{} of {} prototypes, {order}{after}. Step {}, episode {}, {} samples. Run {id}, seed {}",
+                "{} of {} prototypes, {order}{after}. Step {}, {}, {} samples. Run {id}, seed {}",
                 rows.len(),
                 page.count,
                 page.step,
-                page.episode + 1,
+                episode_of_prototypes(page.episode, record.config.episodes as u64),
                 page.samples,
                 record.config.seed
             ),

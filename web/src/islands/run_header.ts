@@ -68,7 +68,8 @@ export function fill(root: ParentNode, run: RunView): void {
 function summary(run: RunView): string {
   const loss = run.latest["train/loss_total"];
   const tail = loss === undefined ? "" : `, total loss ${figure(loss)}`;
-  return `Episode ${run.episode + 1} of ${run.total_episodes}, step ${run.step} of ${run.total_steps}${tail}`;
+  const episode = Math.min(run.episode + 1, Math.max(run.total_episodes, 1));
+  return `Episode ${episode} of ${run.total_episodes}, step ${run.step} of ${run.total_steps}${tail}`;
 }
 
 /** Shows how the stream stands; a short break is not worth a word. */

@@ -27,9 +27,9 @@ pub(super) struct RelativeLink {
 impl LineagePanel {
     pub(super) fn new(run: &str, lineage: &PrototypeLineage) -> Self {
         let before = lineage.before.as_ref();
-        let before = before.map(|kin| KinList::new(run, kin, origin(kin.event), "comes from it"));
+        let before = before.map(|kin| KinList::ancestors(run, kin));
         let after = lineage.after.as_ref();
-        let after = after.map(|kin| KinList::new(run, kin, fate(kin.event), "goes there"));
+        let after = after.map(|kin| KinList::descendants(run, kin));
         Self {
             kin: before.into_iter().chain(after).collect(),
         }
@@ -37,6 +37,14 @@ impl LineagePanel {
 }
 
 impl KinList {
+    pub(super) fn ancestors(run: &str, kin: &Kin) -> Self {
+        Self::new(run, kin, origin(kin.event), "comes from it")
+    }
+
+    pub(super) fn descendants(run: &str, kin: &Kin) -> Self {
+        Self::new(run, kin, fate(kin.event), "goes there")
+    }
+
     fn new(run: &str, kin: &Kin, event: &str, way: &str) -> Self {
         let link = |relative: &Relative| {
             let node = &relative.prototype;
