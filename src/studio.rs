@@ -102,9 +102,9 @@ pub use prototypes::{
     MOST_CARDS, MOST_SHEET_ROWS, NeighbourView, OVERFULL, Occurrence, OverlapView, PrototypeCard,
     PrototypeCut, PrototypeDetail, PrototypeGroup, PrototypeLineage, PrototypeMatching,
     PrototypeNode, PrototypePage, PrototypeQuery, PrototypeSort, PrototypesOverTime, RIVER_COLUMNS,
-    Relative, River, RiverColumn, RiverFlow, RiverGroup, SHEET_ROWS, SampleView, SheetQuery,
-    SpaceAgreement, StepAgreement, StepChanges, TargetShare, TargetView, TranslationDirection,
-    TranslationView, Verdict,
+    Relative, River, RiverColumn, RiverFlow, RiverGroup, RiverLayout, RiverPlace, RiverStream,
+    SHEET_ROWS, SampleView, SheetQuery, SpaceAgreement, StepAgreement, StepChanges, TargetShare,
+    TargetView, TranslationDirection, TranslationView, Verdict,
 };
 pub use recorder::{Change, NewPrototypes, Recorder};
 pub use run_directory::{ForkOrigin, OmittedChange, RunDirectory, RunMeta};

@@ -11,6 +11,7 @@ mod gap;
 mod maps;
 mod over_time;
 mod picture;
+mod prototype_figures;
 mod prototype_groups;
 mod prototype_sheet;
 mod prototypes;
@@ -36,6 +37,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         supervision::endpoints(),
         gap::endpoints(),
         prototype_sheet::endpoints(),
+        prototype_figures::endpoints(),
         prototype_groups::endpoints(),
         batch::endpoints(),
         over_time::endpoints(),

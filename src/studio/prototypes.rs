@@ -4,6 +4,7 @@
 //! May open a data set, so callers must be allowed to block.
 
 mod absence;
+mod agreement_figure;
 mod cut;
 mod disagreement;
 mod health;
@@ -12,10 +13,13 @@ mod over_time;
 mod overlap;
 mod page;
 mod river;
+mod river_figure;
+mod river_layout;
 mod sheet;
 mod snapshot_view;
 mod soft_target;
 mod student_side;
+mod target_figure;
 mod translation;
 
 use protoclip::prototypes::Space;
@@ -36,6 +40,7 @@ pub use over_time::{
     Kin, PrototypeLineage, PrototypesOverTime, Relative, SpaceAgreement, StepAgreement, StepChanges,
 };
 pub use river::{RIVER_COLUMNS, River, RiverColumn, RiverFlow, RiverGroup};
+pub use river_layout::{RiverLayout, RiverPlace, RiverStream};
 pub use sheet::{MOST_SHEET_ROWS, SHEET_ROWS, SheetQuery};
 pub use soft_target::{DESCRIBED_SHARES, TargetShare, TargetView};
 pub use translation::{

@@ -365,8 +365,28 @@ async fn prototypes_are_followed_from_snapshot_to_snapshot() {
         let text = site.get(&format!("{path}/{file}.csv")).await.text();
         assert_eq!(text.lines().count(), lines, "{file}: {text}");
     }
+    for (chart, said) in [
+        ("river", "groups of image prototypes, steps 4 to 8"),
+        ("agreement", "agreement of the groupings"),
+        ("2/target", "of image prototype 2, step 8"),
+    ] {
+        let svg = site.get(&format!("{path}/{chart}.svg")).await;
+        assert_eq!(svg.status, StatusCode::OK, "{chart}: {}", svg.text());
+        assert!(svg.text().contains(said), "{chart}: {}", svg.text());
+        let png = site.get(&format!("{path}/{chart}.png")).await;
+        let picture = image::load_from_memory(&png.body);
+        let picture = picture.expect("decodes").to_rgb8();
+        // Colours, not only black text on white.
+        let hued = picture.pixels().filter(|p| p.0[0].abs_diff(p.0[2]) > 60);
+        assert!(hued.count() > 500, "{chart} is drawn");
+    }
+    let alone = site.get(&format!("{path}/river.svg?step=4")).await;
+    assert_eq!(alone.status, StatusCode::NOT_FOUND, "{}", alone.text());
     let page = site.get(&format!("/runs/{id}/prototypes/over-time")).await;
     let text = page.text();
+    for file in ["river.csv", "river.svg", "river.png", "agreement.png"] {
+        assert!(text.contains(&format!("{path}/{file}?")), "{file}: {text}");
+    }
     assert_eq!(text.matches("class=\"stream river-").count(), 3, "{text}");
     assert!(text.contains("Do the spaces group alike?"), "{text}");
     let grid = site

@@ -46,15 +46,22 @@ struct OverTimePage {
     agreement: Option<AgreementChart>,
     changes: Vec<Change>,
     river: Option<RiverDrawing>,
-    csv: Files,
+    files: Files,
 }
 
 /// Addresses of the files.
 #[derive(Debug, Default)]
 struct Files {
-    agreement: String,
-    changes: String,
-    river: String,
+    agreement: ChartFiles,
+    changes_csv: String,
+    river: ChartFiles,
+}
+
+#[derive(Debug, Default)]
+struct ChartFiles {
+    csv: String,
+    svg: String,
+    png: String,
 }
 
 #[derive(Debug)]
@@ -114,9 +121,14 @@ impl OverTimePage {
         });
         let file = |name: &str| {
             address(
-                &format!("/api/runs/{}/prototypes/{name}.csv", percent(run)),
+                &format!("/api/runs/{}/prototypes/{name}", percent(run)),
                 &[("space", space), ("step", &query.step)],
             )
+        };
+        let chart = |name: &str| ChartFiles {
+            csv: file(&format!("{name}.csv")),
+            svg: file(&format!("{name}.svg")),
+            png: file(&format!("{name}.png")),
         };
         Self {
             absent: None,
@@ -139,10 +151,10 @@ impl OverTimePage {
                 .map(|change| Change::new(run, space, change))
                 .collect(),
             river: (river.columns.len() > 1).then(|| RiverDrawing::new(run, river)),
-            csv: Files {
-                agreement: file("agreement"),
-                changes: file("changes"),
-                river: file("river"),
+            files: Files {
+                agreement: chart("agreement"),
+                changes_csv: file("changes.csv"),
+                river: chart("river"),
             },
             ..Self::absent(shell, view, String::new())
         }
@@ -163,7 +175,7 @@ impl OverTimePage {
             agreement: None,
             changes: Vec::new(),
             river: None,
-            csv: Files::default(),
+            files: Files::default(),
         }
     }
 }

@@ -169,7 +169,7 @@ fn order(sort: PrototypeSort) -> &'static str {
 }
 
 /// The hue that a space has everywhere.
-fn hue(space: Space) -> RGBColor {
+pub(super) fn hue(space: Space) -> RGBColor {
     match space {
         Space::Image => OKABE_ITO[0],
         Space::Text => OKABE_ITO[5],

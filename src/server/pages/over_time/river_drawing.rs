@@ -3,7 +3,7 @@
 use super::super::address::percent;
 use super::super::figures::grouped;
 use super::super::prototypes::prototype_href;
-use crate::studio::{River, RiverColumn, RiverFlow, RiverGroup};
+use crate::studio::{River, RiverFlow, RiverGroup, RiverLayout, RiverPlace, RiverStream};
 
 /// The drawing, in a box of 1000 × 440, and its table.
 #[derive(Debug)]
@@ -45,37 +45,13 @@ pub(super) struct Row {
     pub(super) continues: bool,
 }
 
-const WIDTH: f64 = 1000.0;
-const HEIGHT: f64 = 400.0;
-const TOP: f64 = 8.0;
-const LEFT: f64 = 8.0;
-/// Room for the labels of the last column.
-const RIGHT: f64 = 130.0;
-const NODE: f64 = 12.0;
-const GAP: f64 = 8.0;
-/// Colours that there are.
-const HUES: usize = 8;
-/// Lower nodes get no label.
-const LABELLED: f64 = 11.0;
-
-/// Where a group lies.
-#[derive(Debug, Clone, Copy, Default)]
-struct Place {
-    y: f64,
-    height: f64,
-    hue: usize,
-}
-
 impl RiverDrawing {
     pub(super) fn new(run: &str, river: &River) -> Self {
-        let places = places(river);
-        let x = |column: usize| {
-            let last = river.columns.len().saturating_sub(1).max(1) as f64;
-            LEFT + (WIDTH - LEFT - RIGHT) * column as f64 / last
-        };
+        let layout = RiverLayout::of(river);
+        let x = |column: usize| layout.columns[column];
         let columns = river.columns.iter().enumerate();
         let nodes = columns.clone().flat_map(|(at, column)| {
-            let groups = column.groups.iter().zip(&places[at]);
+            let groups = column.groups.iter().zip(&layout.places[at]);
             groups.map(move |(group, place)| (at, column.step, group, place))
         });
         let space = river.space.name();
@@ -85,7 +61,11 @@ impl RiverDrawing {
                     Node::new((run, space), step, group, (x(at), place))
                 })
                 .collect(),
-            streams: streams(river, &places, x),
+            streams: layout
+                .streams
+                .iter()
+                .map(|stream| Stream::new(river, stream))
+                .collect(),
             columns: columns
                 .map(|(at, column)| {
                     let href = format!(
@@ -107,14 +87,14 @@ impl Node {
         (run, space): (&str, &str),
         step: u64,
         group: &RiverGroup,
-        (x, place): (f64, &Place),
+        (x, place): (f64, &RiverPlace),
     ) -> Self {
         let words = named(group);
         Self {
             x: fixed(x),
             y: fixed(place.y),
             height: fixed(place.height.max(1.0)),
-            label: match place.height >= LABELLED {
+            label: match place.height >= RiverLayout::LABELLED {
                 true => group
                     .words
                     .iter()
@@ -124,7 +104,7 @@ impl Node {
                     .join(", "),
                 false => String::new(),
             },
-            label_x: fixed(x + NODE + 4.0),
+            label_x: fixed(x + RiverLayout::NODE + 4.0),
             label_y: fixed(place.y + place.height / 2.0 + 4.0),
             hue: place.hue + 1,
             title: format!(
@@ -138,114 +118,14 @@ impl Node {
     }
 }
 
-/// Columns in order: the first by size, the others so that streams cross little; colours follow what
-/// continues.
-fn places(river: &River) -> Vec<Vec<Place>> {
-    let mut all: Vec<Vec<Place>> = Vec::new();
-    for (at, column) in river.columns.iter().enumerate() {
-        let mut order: Vec<usize> = (0..column.groups.len()).collect();
-        if let Some(before) = all.last() {
-            let height = |group: usize| middle(river, at - 1, group as u32, before);
-            order.sort_by(|&a, &b| height(a).total_cmp(&height(b)));
+impl Stream {
+    fn new(river: &River, stream: &RiverStream) -> Self {
+        Self {
+            path: ribbon((stream.x.0, stream.left), (stream.x.1, stream.right)),
+            hue: stream.hue + 1,
+            title: told(river, &stream.flow),
         }
-        let hues = hues(column, all.last().map(Vec::as_slice));
-        let total: usize = column.groups.iter().map(|group| group.samples).sum();
-        let room = HEIGHT - GAP * column.groups.len().saturating_sub(1) as f64;
-        let mut places = vec![Place::default(); column.groups.len()];
-        let mut y = TOP;
-        for group in order {
-            let share = column.groups[group].samples as f64 / total.max(1) as f64;
-            let height = room * share;
-            places[group] = Place {
-                y,
-                height,
-                hue: hues[group],
-            };
-            y += height + GAP;
-        }
-        all.push(places);
     }
-    all
-}
-
-/// Mean height that the samples of a group come from; the floor when none is known.
-fn middle(river: &River, column: usize, group: u32, before: &[Place]) -> f64 {
-    let into = river
-        .flows
-        .iter()
-        .filter(|f| f.column == column && f.to == group);
-    let (mut sum, mut samples) = (0.0, 0.0);
-    for flow in into {
-        let place = before[flow.from as usize];
-        sum += f64::from(flow.samples) * (place.y + place.height / 2.0);
-        samples += f64::from(flow.samples);
-    }
-    if samples > 0.0 { sum / samples } else { HEIGHT }
-}
-
-fn hues(column: &RiverColumn, before: Option<&[Place]>) -> Vec<usize> {
-    let known = |group: &RiverGroup| Some(before?.get(group.continues? as usize)?.hue);
-    let mut hues: Vec<Option<usize>> = column.groups.iter().map(known).collect();
-    // A new group takes a colour that the column before does not have, as long as there is one.
-    let seen = |hue: &usize| before.is_some_and(|places| places.iter().any(|p| p.hue == *hue));
-    let free = (0..HUES).filter(|hue| !hues.contains(&Some(*hue)));
-    let (old, mut free): (Vec<usize>, Vec<usize>) = free.rev().partition(seen);
-    free.splice(0..0, old);
-    for (at, hue) in hues.iter_mut().enumerate() {
-        *hue = hue.or_else(|| free.pop()).or(Some(at % HUES));
-    }
-    hues.into_iter().flatten().collect()
-}
-
-fn streams(river: &River, places: &[Vec<Place>], x: impl Fn(usize) -> f64) -> Vec<Stream> {
-    let mut flows: Vec<&RiverFlow> = river.flows.iter().collect();
-    // Streams leave and arrive in the order of their other ends, so that they cross little.
-    let starts = |flow: &RiverFlow| places[flow.column][flow.from as usize];
-    let ends = |flow: &RiverFlow| places[flow.column + 1][flow.to as usize];
-    let mut left = vec![(0.0, 0.0); flows.len()];
-    let mut right = left.clone();
-    let mut order: Vec<usize> = (0..flows.len()).collect();
-    flows.sort_by(|a, b| {
-        (a.column, a.from)
-            .cmp(&(b.column, b.from))
-            .then(ends(a).y.total_cmp(&ends(b).y))
-    });
-    let size = |column: usize, group: u32| river.columns[column].groups[group as usize].samples;
-    let mut y = (usize::MAX, u32::MAX, 0.0);
-    for (at, flow) in flows.iter().enumerate() {
-        let place = starts(flow);
-        if (y.0, y.1) != (flow.column, flow.from) {
-            y = (flow.column, flow.from, place.y);
-        }
-        let part = f64::from(flow.samples) / size(flow.column, flow.from).max(1) as f64;
-        left[at] = (y.2, y.2 + place.height * part);
-        y.2 = left[at].1;
-    }
-    order.sort_by(|&a, &b| {
-        let (a, b) = (flows[a], flows[b]);
-        (a.column, a.to)
-            .cmp(&(b.column, b.to))
-            .then(starts(a).y.total_cmp(&starts(b).y))
-    });
-    let mut y = (usize::MAX, u32::MAX, 0.0);
-    for at in order {
-        let (flow, place) = (flows[at], ends(flows[at]));
-        if (y.0, y.1) != (flow.column, flow.to) {
-            y = (flow.column, flow.to, place.y);
-        }
-        let part = f64::from(flow.samples) / size(flow.column + 1, flow.to).max(1) as f64;
-        right[at] = (y.2, y.2 + place.height * part);
-        y.2 = right[at].1;
-    }
-    let drawn = flows.iter().enumerate().map(|(at, flow)| {
-        let (from, to) = (x(flow.column) + NODE, x(flow.column + 1));
-        Stream {
-            path: ribbon((from, left[at]), (to, right[at])),
-            hue: starts(flow).hue + 1,
-            title: told(river, flow),
-        }
-    });
-    drawn.collect()
 }
 
 fn ribbon((from, left): (f64, (f64, f64)), (to, right): (f64, (f64, f64))) -> String {
@@ -309,7 +189,7 @@ fn summary(river: &River) -> String {
          the snapshot before",
         river.columns.len(),
         river.space.name(),
-        HUES,
+        RiverLayout::HUES,
         continued,
         later.count()
     )
@@ -322,6 +202,8 @@ fn fixed(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use protoclip::prototypes::Space;
+
+    use crate::studio::RiverColumn;
 
     use super::*;
 
@@ -356,7 +238,7 @@ mod tests {
             ],
             flows: vec![flow(0, 0, 3), flow(0, 1, 3), flow(1, 0, 4)],
         };
-        let places = places(&river);
+        let places = RiverLayout::of(&river).places;
         assert_eq!(places[1][0].hue, places[0][1].hue, "c continues b");
         assert!(
             !places[0].iter().any(|place| place.hue == places[1][1].hue),
@@ -365,7 +247,10 @@ mod tests {
         let drawing = RiverDrawing::new("r", &river);
         assert_eq!((drawing.nodes.len(), drawing.streams.len()), (4, 3));
         let filled: f64 = places[0].iter().map(|place| place.height).sum();
-        assert!((filled - (HEIGHT - GAP)).abs() < 1e-9, "{filled}");
+        assert!(
+            (filled - (RiverLayout::COLUMN - 8.0)).abs() < 1e-9,
+            "{filled}"
+        );
         assert_eq!(drawing.rows[0].samples, "4");
         assert!(drawing.rows[0].continues);
         assert!(

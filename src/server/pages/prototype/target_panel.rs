@@ -21,6 +21,8 @@ pub(super) struct TargetPanel {
     /// What the bars leave out.
     pub(super) rest: Option<String>,
     pub(super) csv: String,
+    pub(super) svg: String,
+    pub(super) png: String,
     pub(super) json: String,
 }
 
@@ -62,6 +64,8 @@ impl TargetPanel {
             notes: notes(target),
             rest: rest(target),
             csv: file("target.csv"),
+            svg: file("target.svg"),
+            png: file("target.png"),
             json: file("target"),
             bars: shown.map(|share| Bar::new(run, target, share)).collect(),
         }
