@@ -92,8 +92,8 @@ pub use gap::{
 pub use live::{Message, MessageBody, Subscription};
 pub use lock_file::{LockFile, LockHolder};
 pub use maps::{
-    MOST_MAP_SAMPLES, MapFeatures, MapGroup, MapGroups, MapKey, MapMaking, MapSample, MapSpace,
-    MapState, MapStatus, PackedMap, PlacedPoint, PrototypeLabel,
+    FrameQuery, MOST_MAP_SAMPLES, MapFeatures, MapFrame, MapGroup, MapGroups, MapKey, MapMaking,
+    MapSample, MapSpace, MapState, MapStatus, PackedMap, PlacedPoint, PrototypeLabel,
 };
 pub use picture_hashes::PicturesCompared;
 pub use prototypes::{

@@ -5,6 +5,7 @@
 
 mod columns;
 mod figure;
+mod frame;
 mod groups;
 mod jobs;
 mod key;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use protoclip::analysis::MapFile;
 use protoclip::prototypes::FeatureSnapshot;
 
+pub use frame::{FrameQuery, MapFrame};
 pub use groups::{MapGroup, MapGroups, PrototypeLabel};
 pub use jobs::{MapMaking, MapState, MapStatus};
 pub use key::{MapFeatures, MapKey, MapSpace};

@@ -1,8 +1,12 @@
 //! What a run gives to other programs: tables, TensorBoard's event files, its projector's files.
 
+use axum::body::Bytes;
 use axum::http::StatusCode;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::Field;
+use protoclip::analysis::MapMethod;
 use protoclip::prototypes::{FeaturePair, FeatureSnapshot};
-use protoclip_studio::studio::{RunDirectory, RunId, export_tensorboard};
+use protoclip_studio::studio::{MapKey, RunDirectory, RunId, export_tensorboard};
 use serde_json::json;
 
 use crate::support::scripted_runner::Action;
@@ -156,4 +160,108 @@ async fn features_are_two_tables_of_equal_length_for_the_projector() {
         let absent = site.get(&format!("{folder}/metadata.tsv?{query}")).await;
         assert_eq!(absent.status, StatusCode::NOT_FOUND, "{query}");
     }
+}
+
+/// The rows of a Parquet table, each a list of named fields.
+fn rows(body: Vec<u8>) -> Vec<Vec<(String, Field)>> {
+    let file = SerializedFileReader::new(Bytes::from(body)).expect("a Parquet file");
+    let rows = file.get_row_iter(None).expect("rows");
+    rows.map(|row| row.expect("a row").into_columns()).collect()
+}
+
+fn field<'a>(row: &'a [(String, Field)], name: &str) -> &'a Field {
+    let found = row.iter().find(|(column, _)| column == name);
+    &found.unwrap_or_else(|| panic!("no {name} in {row:?}")).1
+}
+
+#[tokio::test]
+async fn a_step_is_a_table_for_data_frames() {
+    let site = TestSite::new();
+    let id = run(&site).await;
+    let path = format!("/api/runs/{id}/embeddings.parquet");
+    let answer = site.get(&path).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    let disposition = answer.header("content-disposition");
+    assert!(
+        disposition.contains("00000003-image-pca-clustered.parquet"),
+        "without a t-SNE map it is PCA, and says so: {disposition}"
+    );
+    let image = rows(answer.body.to_vec());
+    assert_eq!(image.len(), 12);
+    let prototypes: Vec<&Field> = image.iter().map(|r| field(r, "image_prototype")).collect();
+    let want = [0, 0, 0, 1, 1, 1, 0, 0, 1, 1, 0, 1].map(Field::UInt);
+    assert_eq!(prototypes, want.iter().collect::<Vec<_>>());
+    let set = site.studio.map_samples(&id, &[100]).expect("reads");
+    let first = &image[0];
+    assert_eq!(*field(first, "sample"), Field::UInt(100));
+    assert_eq!(*field(first, "caption"), Field::Str(set[0].caption.clone()));
+    let address = Field::Str("/api/datasets/builtin/samples/100/image".into());
+    assert_eq!(*field(first, "image"), address);
+    assert!(matches!(field(first, "origin"), Field::Str(_)));
+    assert!(matches!(field(first, "label:group"), Field::Str(_)));
+    // The features lie on a line of equal distances, 2·√2 apart, and so must their PCA.
+    let x = |row: usize| match field(&image[row], "x") {
+        Field::Float(x) => *x,
+        other => panic!("{other:?}"),
+    };
+    for row in 1..12 {
+        assert!(((x(row) - x(row - 1)).abs() - 8.0_f32.sqrt()).abs() < 1e-3);
+    }
+    let joint = site.get(&format!("{path}?space=joint&vectors=true")).await;
+    let joint = rows(joint.body.to_vec());
+    assert_eq!(joint.len(), 24);
+    assert_eq!(*field(&joint[12], "modality"), Field::Str("text".into()));
+    assert_eq!(*field(&joint[12], "sample"), Field::UInt(100));
+    let Field::ListInternal(feature) = field(&joint[13], "feature") else {
+        panic!("no list: {:?}", joint[13]);
+    };
+    assert_eq!(feature.elements(), [Field::Float(2.5), Field::Float(3.5)]);
+}
+
+#[tokio::test]
+async fn a_table_of_a_map_that_is_not_there_says_how_to_get_it() {
+    let site = TestSite::new();
+    let id = run(&site).await;
+    let path = format!("/api/runs/{id}/embeddings.parquet");
+    for (query, status, word) in [
+        ("method=tsne", StatusCode::NOT_FOUND, "POST"),
+        ("step=2", StatusCode::NOT_FOUND, "3"),
+        ("space=teacher", StatusCode::BAD_REQUEST, "space"),
+        ("vectors=many", StatusCode::BAD_REQUEST, "vectors"),
+    ] {
+        let answer = site.get(&format!("{path}?{query}")).await;
+        assert_eq!(answer.status, status, "{query}: {}", answer.text());
+        assert!(answer.text().contains(word), "{query}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn a_finished_map_gives_its_places_to_the_table() {
+    let site = TestSite::new();
+    let id = run(&site).await;
+    let key = MapKey {
+        step: 3,
+        method: MapMethod::Random,
+        ..MapKey::default()
+    };
+    site.studio.start_map(&id, key).expect("asks");
+    let file = loop {
+        let answer = site
+            .get(&format!("/api/runs/{id}/map.csv?method=random"))
+            .await;
+        if answer.status == StatusCode::OK {
+            break answer.text();
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    };
+    let path = format!("/api/runs/{id}/embeddings.parquet?method=random");
+    let table = rows(site.get(&path).await.body.to_vec());
+    for (line, row) in file.lines().skip(1).zip(&table) {
+        let values: Vec<&str> = line.split(',').collect();
+        for (name, value) in [("x", values[2]), ("y", values[3])] {
+            let want = Field::Float(value.parse().expect("a number"));
+            assert_eq!(*field(row, name), want, "{line}");
+        }
+    }
+    assert_eq!(table.len(), 12);
 }

@@ -3,6 +3,7 @@
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use protoclip::analysis::MapMethod;
 use protoclip::prototypes::Space;
 use serde::Deserialize;
 use serde_json::Value;
@@ -12,12 +13,13 @@ use super::super::{AppError, AppState};
 use super::csv::{csv, quoted};
 use super::prototypes::{SPACE, STEP, Step};
 use crate::studio::{
-    EmbeddingQuery, FeatureKind, Health, MOST_CARDS, PrototypeCard, PrototypeQuery, PrototypeSort,
-    RunId,
+    EmbeddingQuery, FeatureKind, FrameQuery, Health, MOST_CARDS, MapFeatures, MapSpace,
+    PrototypeCard, PrototypeQuery, PrototypeSort, RunId,
 };
 
 const CSV: &str = "text/csv";
 const TSV: &str = "text/tab-separated-values";
+const PARQUET: &str = "application/vnd.apache.parquet";
 const KIND: (&str, &str) = (
     "kind",
     "clustered (projected features where there are such; default) or tower",
@@ -72,6 +74,23 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         )
         .query(&[SPACE, STEP, KIND])
         .success(200, TSV)
+        .failures(&[400, 404, 409]),
+        Endpoint::get(
+            "/api/runs/{id}/embeddings.parquet",
+            "The points of a step as a table for data frames: sample, modality, x, y, prototypes, caption, image, origin, labels",
+            frame,
+        )
+        .query(&[
+            STEP,
+            ("space", "image, text or joint; image unless given"),
+            (
+                "method",
+                "tsne, pca, diffusion or random; the finished t-SNE map, or else PCA, unless given",
+            ),
+            ("features", "clustered or tower; clustered unless given"),
+            ("vectors", "true to have the features too, as a column of lists"),
+        ])
+        .success(200, PARQUET)
         .failures(&[400, 404, 409]),
     ]
 }
@@ -286,6 +305,34 @@ async fn metadata(
 ) -> Result<Response, AppError> {
     let text = state.ask(move |studio| studio.embedding_metadata(&id, asked.query()));
     Ok(saved("metadata.tsv", TSV, text.await?))
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct FrameParameters {
+    step: Step,
+    space: MapSpace,
+    method: Option<MapMethod>,
+    features: MapFeatures,
+    vectors: bool,
+}
+
+/// Counts as a picture, since it may compute a map and holds a whole table in memory.
+async fn frame(
+    State(state): State<AppState>,
+    Path(id): Path<RunId>,
+    ApiQuery(asked): ApiQuery<FrameParameters>,
+) -> Result<Response, AppError> {
+    let query = FrameQuery {
+        step: asked.step.0,
+        space: asked.space,
+        method: asked.method,
+        features: asked.features,
+        vectors: asked.vectors,
+    };
+    let frame = state.ask_picture(move |studio| studio.map_frame(&id, query));
+    let frame = frame.await?;
+    Ok(saved(&frame.name, PARQUET, frame.bytes))
 }
 
 /// A file that is saved under a name, which is made of ids and words of ours.

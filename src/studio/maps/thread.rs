@@ -42,11 +42,12 @@ enum Unmade {
 }
 
 /// What a map is made of.
-struct Material {
-    values: Vec<f32>,
-    dim: usize,
+pub(super) struct Material {
+    /// `[rows, dim]`, row-major.
+    pub(super) values: Vec<f32>,
+    pub(super) dim: usize,
     /// Two for each sample of a joint map, told apart by [`distinct`].
-    samples: Vec<u32>,
+    pub(super) samples: Vec<u32>,
     groups: Vec<u32>,
 }
 
@@ -146,7 +147,7 @@ impl Studio {
         Ok(MapStatus::finished(key, file.milliseconds))
     }
 
-    fn material(
+    pub(super) fn material(
         &self,
         run: &RunId,
         key: MapKey,

@@ -83,7 +83,8 @@ export class MapsApi {
   }
 
   /** Address of a figure or table of a map. */
-  file(key: MapKey, kind: "png" | "svg" | "csv"): string {
-    return runPath(this.run, `/map.${kind}?${query(key)}`);
+  file(key: MapKey, kind: "png" | "svg" | "csv" | "parquet"): string {
+    const name = kind === "parquet" ? "embeddings" : "map";
+    return runPath(this.run, `/${name}.${kind}?${query(key)}`);
   }
 }

@@ -42,6 +42,6 @@ export function linkExports(root: HTMLElement, api: MapsApi, key: MapKey, finish
   const menu = first("[data-exports]", HTMLElement, root);
   if (menu) menu.hidden = !finished;
   for (const link of all("a[data-kind]", HTMLAnchorElement, root)) {
-    link.href = api.file(key, link.dataset["kind"] as "png" | "svg" | "csv");
+    link.href = api.file(key, link.dataset["kind"] as "png" | "svg" | "csv" | "parquet");
   }
 }

@@ -15,6 +15,8 @@ pub(super) struct TakeAlong {
     /// Features of the step, and what they are.
     pub(super) vectors: String,
     pub(super) metadata: String,
+    /// Places, prototypes and captions of the step as one table.
+    pub(super) frame: String,
     /// What the figure shows.
     pub(super) rows: String,
 }
@@ -39,7 +41,7 @@ impl TakeAlong {
                 Space::Text => Space::Text,
                 Space::Image | Space::Teacher => Space::Image,
             };
-            let path = format!("/api/runs/{}/embeddings/{file}", percent(run));
+            let path = format!("/api/runs/{}/{file}", percent(run));
             address(&path, &[("space", space.name()), ("step", &step)])
         };
         let csv = address(
@@ -51,8 +53,9 @@ impl TakeAlong {
             png: of("sheet.png"),
             svg: of("sheet.svg"),
             csv,
-            vectors: features("vectors.tsv"),
-            metadata: features("metadata.tsv"),
+            vectors: features("embeddings/vectors.tsv"),
+            metadata: features("embeddings/metadata.tsv"),
+            frame: features("embeddings.parquet"),
             rows: match rows {
                 1 => "this prototype".into(),
                 _ => format!("the first {rows} shown"),
