@@ -127,7 +127,7 @@ test("the slider cuts the hierarchy, and the cut is in the address", async () =>
 test("the river, the changes and the agreement are there, each with a table", async () => {
   const tab = await openPage(browser);
   await tab.page.goto(`${studio.url}/runs/${run}/prototypes`);
-  await tab.page.getByRole("link", { name: "Over time" }).click();
+  await tab.page.getByRole("link", { name: "Over time", exact: true }).click();
   assert.ok((await tab.page.locator(".river .stream").count()) >= 8);
   assert.ok((await tab.page.locator("#changes tbody tr").count()) >= 2);
   const agreement = tab.page.locator("#agreement");
@@ -139,4 +139,28 @@ test("the river, the changes and the agreement are there, each with a table", as
   assert.deepEqual(tab.complaints, []);
   await tab.close();
   await assertReadable(`/runs/${run}/prototypes/over-time?space=text`);
+});
+
+test("a number that a step does not have leads to its descendants", async () => {
+  const { id } = await studio.api("POST", "/api/runs", { ...SMALL, name: "Fewer", episodes: 200 });
+  await until("the first step", async () => (await studio.api("GET", `/api/runs/${id}`)).step > 0);
+  await studio.api("PATCH", `/api/runs/${id}/controls`, { prototype_count: 12 });
+  const list = `/api/runs/${id}/prototypes`;
+  await until("fewer prototypes", async () => (await studio.api("GET", list)).count === 12);
+  const { step } = await studio.api("GET", list);
+  await studio.api("POST", `/api/runs/${id}/stop`);
+  const address = `/runs/${id}/prototypes/30?space=text&step=${step}`;
+  const tab = await openPage(browser);
+  const answer = await tab.page.goto(studio.url + address);
+  assert.equal(answer.status(), 404);
+  await tab.page.getByRole("heading", { name: "Its descendants" }).waitFor();
+  await assertAccessible(tab.page, address);
+  await tab.page.getByRole("link", { name: /^step/ }).first().click();
+  await tab.page.getByRole("heading", { name: "Prototype 30", exact: true }).waitFor();
+  await tab.close();
+  const narrow = await openPage(browser, { viewport: NARROW, colorScheme: "dark" });
+  await narrow.page.goto(studio.url + address);
+  await assertNoSidewaysScroll(narrow.page, address);
+  await assertAccessible(narrow.page, `${address} in dark`);
+  await narrow.close();
 });

@@ -427,7 +427,7 @@ async fn a_number_that_a_step_does_not_have_leads_to_its_descendants() {
     for wanted in [
         "There is no prototype 2 at step 8",
         "2 prototypes at this step, numbered from 0 to 1",
-        "was last there at step 4. Merged into another by step 8:",
+        "was last there at step 4. Merged into another by step 8. Shares of its samples",
     ] {
         assert!(text.contains(wanted), "{wanted}: {text}");
     }

@@ -64,6 +64,7 @@ impl Painting for AgreementFigure<'_> {
             .x_desc("optimizer step")
             .y_desc("adjusted mutual information × 100")
             .x_label_formatter(&|step| format!("{step:.0}"))
+            .y_label_formatter(&|value| format!("{value:.0}"))
             .label_style((FAMILY, 14).into_font().color(&INK))
             .axis_style(INK)
             .bold_line_style(GRID)
