@@ -101,7 +101,10 @@ test("the board pages through disagreements of each pair", async () => {
   await tab.page.getByLabel("Caption").fill("no such caption anywhere");
   await tab.page.getByRole("button", { name: "Show" }).click();
   await tab.page.getByRole("link", { name: "Show all" }).click();
-  await tab.page.locator(".board tbody tr").first().waitFor();
+  const row = tab.page.locator(".board tbody tr").first();
+  await row.waitFor();
+  const [picture, words] = [await row.locator("img").first().boundingBox(), await row.locator(".pair > span").first().boundingBox()];
+  assert.ok(picture.x + picture.width <= words.x, "the picture covers the caption");
   await tab.close();
   await assertReadable(`/runs/${run}/prototypes/disagreement`);
 });
