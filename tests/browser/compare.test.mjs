@@ -25,22 +25,14 @@ const SMALL = {
   prototypes: { count: 4 },
 };
 
-async function finished(id) {
-  await until(`the end of ${id}`, async () => {
-    const { state, reason } = await studio.api("GET", `/api/runs/${id}`);
-    assert.notEqual(state, "failed", reason);
-    return state === "finished";
-  });
-}
-
 before(async () => {
   studio = await startStudio();
   browser = await startBrowser();
   ({ id: origin } = await studio.api("POST", "/api/runs", SMALL));
-  await finished(origin);
+  await studio.finished(origin);
   const more = { name: "Longer", episodes: 4 };
   ({ id: fork } = await studio.api("POST", `/api/runs/${origin}/fork`, more));
-  await finished(fork);
+  await studio.finished(fork);
 });
 
 after(async () => {

@@ -28,11 +28,7 @@ before(async () => {
   studio = await startStudio();
   browser = await startBrowser();
   ({ id: run } = await studio.api("POST", "/api/runs", SMALL));
-  await until("the run's end", async () => {
-    const { state, reason } = await studio.api("GET", `/api/runs/${run}`);
-    assert.notEqual(state, "failed", reason);
-    return state === "finished";
-  });
+  await studio.finished(run);
 });
 
 after(async () => {

@@ -138,10 +138,7 @@ const studio = await startStudio();
 const browser = await startBrowser(SOFTWARE_GL);
 try {
   const { id } = await studio.api("POST", "/api/runs", SMALL);
-  const run = await until("the run's end", async () => {
-    const view = await studio.api("GET", `/api/runs/${id}`);
-    return view.state === "finished" ? view : null;
-  });
+  const run = await studio.finished(id);
   for (const points of SIZES.length > 0 ? SIZES : [200_000, 2_500_000]) {
     console.log(JSON.stringify(await measure(studio, browser, id, run.step, points)));
   }

@@ -41,7 +41,7 @@ export async function until(what, check, patience = PATIENCE_MS) {
   }
 }
 
-/** A served studio: `url`, `api(method, path, body)` and `close()`. */
+/** A served studio: `url`, `api(method, path, body)`, `finished(run)` and `close()`. */
 export async function startStudio() {
   const folder = await mkdtemp(join(tmpdir(), "protoclip-browser-"));
   const port = await freePort();
@@ -73,7 +73,14 @@ export async function startStudio() {
     await rm(folder, { recursive: true, force: true });
     return child.exitCode;
   };
-  return { url, api, close };
+  /** Waits for the end of a run that must not fail; its last state. */
+  const finished = (id) =>
+    until(`the end of ${id}`, async () => {
+      const run = await api("GET", `/api/runs/${id}`);
+      assert.notEqual(run.state, "failed", run.reason);
+      return run.state === "finished" ? run : null;
+    });
+  return { url, api, finished, close };
 }
 
 /** What gives a headless browser WebGL without a graphics card. */

@@ -5,12 +5,13 @@ use std::fmt::Write;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::header;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use protoclip::prototypes::Space;
 use serde::Deserialize;
 
 use super::super::endpoint::{ApiQuery, Endpoint};
 use super::super::{AppError, AppState};
+use super::csv::csv;
 use super::prototypes::Step;
 use crate::studio::{BatchCells, BatchQuery, BatchView, FigureFormat, RunId};
 
@@ -37,7 +38,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::get(
             "/api/runs/{id}/batch.csv",
             "The same as a table of image, text, cosine and repulsion",
-            csv,
+            cells_csv,
         )
         .query(QUERY)
         .success(200, "text/csv")
@@ -92,18 +93,14 @@ async fn batch(
     Ok(Json(view.await?))
 }
 
-async fn csv(
+async fn cells_csv(
     State(state): State<AppState>,
     Path(id): Path<RunId>,
     ApiQuery(asked): ApiQuery<Asked>,
-) -> Result<impl IntoResponse, AppError> {
-    let file = format!("attachment; filename=\"{}-batch.csv\"", id.as_str());
+) -> Result<Response, AppError> {
+    let name = format!("{id}-batch");
     let view = state.ask(move |studio| studio.batch(&id, &asked.query()));
-    let described = [
-        (header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
-        (header::CONTENT_DISPOSITION, file.replace(['\r', '\n'], "")),
-    ];
-    Ok((described, table(&view.await?)))
+    Ok(csv(&name, table(&view.await?)))
 }
 
 fn table(view: &BatchView) -> String {

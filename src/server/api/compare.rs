@@ -4,12 +4,12 @@ use std::fmt::Write;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::header;
 use axum::response::IntoResponse;
 use serde::Deserialize;
 
 use super::super::endpoint::{ApiQuery, Endpoint};
 use super::super::{AppError, AppState};
+use super::csv::csv;
 use crate::studio::{
     Compared, Comparison, ComparisonAxis, ComparisonQuery, PrototypeMatching, RunId, listed_runs,
 };
@@ -42,7 +42,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::get(
             "/api/compare/series.csv",
             "The same complete, one column per run",
-            csv,
+            curves_csv,
         )
         .query(&[RUNS, TAG, OF])
         .success(200, "text/csv")
@@ -93,7 +93,7 @@ async fn series(
     Ok(Json(state.ask(move |studio| studio.compare(&query)).await?))
 }
 
-async fn csv(
+async fn curves_csv(
     State(state): State<AppState>,
     ApiQuery(asked): ApiQuery<CurveQuery>,
 ) -> Result<impl IntoResponse, AppError> {
@@ -103,14 +103,7 @@ async fn csv(
         let skipped = usize::from(query.of == Compared::Difference);
         Ok(table(&query.runs[skipped..], &rows))
     });
-    let described = [
-        (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
-        (
-            header::CONTENT_DISPOSITION,
-            "attachment; filename=\"comparison.csv\"",
-        ),
-    ];
-    Ok((described, text.await?))
+    Ok(csv("comparison", text.await?))
 }
 
 fn table(runs: &[RunId], rows: &std::collections::BTreeMap<u64, Vec<Option<f64>>>) -> String {

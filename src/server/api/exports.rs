@@ -1,8 +1,7 @@
 //! A run's lists as tables, its curves for TensorBoard, and its features for the projector.
 
 use axum::extract::{Path, State};
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use protoclip::analysis::MapMethod;
 use protoclip::prototypes::Space;
 use serde::Deserialize;
@@ -10,7 +9,7 @@ use serde_json::Value;
 
 use super::super::endpoint::{ApiQuery, Endpoint};
 use super::super::{AppError, AppState};
-use super::csv::{csv, quoted};
+use super::csv::{csv, quoted, saved};
 use super::prototypes::{SPACE, STEP, Step};
 use crate::studio::{
     EmbeddingQuery, FeatureKind, FrameQuery, Health, MOST_CARDS, MapFeatures, MapSpace,
@@ -333,18 +332,6 @@ async fn frame(
     let frame = state.ask_picture(move |studio| studio.map_frame(&id, query));
     let frame = frame.await?;
     Ok(saved(&frame.name, PARQUET, frame.bytes))
-}
-
-/// A file that is saved under a name, which is made of ids and words of ours.
-fn saved(name: &str, content_type: &'static str, body: impl IntoResponse) -> Response {
-    let described = [
-        (header::CONTENT_TYPE, content_type.to_owned()),
-        (
-            header::CONTENT_DISPOSITION,
-            format!("attachment; filename=\"{name}\""),
-        ),
-    ];
-    (described, body).into_response()
 }
 
 /// A number that may be absent.

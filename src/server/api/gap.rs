@@ -5,13 +5,14 @@ use std::fmt::Write;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use protoclip::analysis::CosineHistogram;
 use protoclip::prototypes::Space;
 use serde::Deserialize;
 
 use super::super::endpoint::{ApiQuery, Endpoint};
 use super::super::{AppError, AppState};
+use super::csv::csv;
 use super::prototypes::Step;
 use crate::studio::{
     FigureFormat, GapChart, GapMeasures, GapQuery, GapSort, GapView, GroupingView, RunId,
@@ -136,20 +137,16 @@ async fn gap(
     ))
 }
 
-async fn csv(
+async fn saved_table(
     state: AppState,
     id: RunId,
     query: GapQuery,
     name: &str,
     table: fn(&GapView) -> String,
-) -> Result<impl IntoResponse + use<>, AppError> {
-    let file = format!("attachment; filename=\"{}-{name}.csv\"", id.as_str());
+) -> Result<Response, AppError> {
+    let name = format!("{id}-{name}");
     let view = state.ask(move |studio| studio.gap(&id, &query)).await?;
-    let described = [
-        (header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
-        (header::CONTENT_DISPOSITION, file.replace(['\r', '\n'], "")),
-    ];
-    Ok((described, table(&view)))
+    Ok(csv(&name, table(&view)))
 }
 
 async fn measures_csv(
@@ -161,7 +158,7 @@ async fn measures_csv(
         limit: 0,
         ..asked.query()
     };
-    csv(state, id, query, "gap", measure_rows).await
+    saved_table(state, id, query, "gap", measure_rows).await
 }
 
 async fn cosines_csv(
@@ -173,7 +170,7 @@ async fn cosines_csv(
         limit: 0,
         ..asked.query()
     };
-    csv(state, id, query, "cosines", cosine_rows).await
+    saved_table(state, id, query, "cosines", cosine_rows).await
 }
 
 async fn prototypes_csv(
@@ -186,7 +183,7 @@ async fn prototypes_csv(
         limit: usize::MAX,
         ..asked.query()
     };
-    csv(state, id, query, "prototype-gaps", prototype_rows).await
+    saved_table(state, id, query, "prototype-gaps", prototype_rows).await
 }
 
 async fn svg(

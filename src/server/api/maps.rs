@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use super::super::endpoint::{ApiQuery, Endpoint};
 use super::super::{AppError, AppState};
+use super::csv::csv;
 use super::prototypes::Step;
 use crate::studio::{
     FigureFormat, MapFeatures, MapKey, MapSample, MapSpace, MapStatus, RunId, Studio, StudioError,
@@ -279,14 +280,7 @@ async fn table(
     ApiQuery(which): ApiQuery<Which>,
 ) -> Result<Response, AppError> {
     let table = state.ask(move |studio| studio.map_table(&id, which.key(studio, &id)?));
-    let described = [
-        (header::CONTENT_TYPE, CSV),
-        (
-            header::CONTENT_DISPOSITION,
-            "attachment; filename=\"map.csv\"",
-        ),
-    ];
-    Ok((described, table.await?).into_response())
+    Ok(csv("map", table.await?))
 }
 
 /// Small for a demo, tens of megabytes for millions of points; always asked for anew, because a

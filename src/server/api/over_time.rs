@@ -10,8 +10,8 @@ use serde::Deserialize;
 
 use super::super::endpoint::{ApiQuery, Endpoint};
 use super::super::{AppError, AppState};
+use super::csv::csv;
 use super::prototypes::{SPACE, STEP, Step, number};
-use super::supervision::csv;
 use crate::studio::{PrototypeLineage, PrototypesOverTime, River, RunId};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -115,7 +115,7 @@ async fn agreement_csv(
             );
         }
     }
-    Ok(csv("agreement.csv", text))
+    Ok(csv("agreement", text))
 }
 
 async fn changes_csv(
@@ -133,7 +133,7 @@ async fn changes_csv(
             of.from, of.step, of.common, of.continued, of.births, of.deaths, of.splits, of.merges
         );
     }
-    Ok(csv(&format!("changes-{}.csv", found.space.name()), text))
+    Ok(csv(&format!("changes-{}", found.space.name()), text))
 }
 
 async fn found_river(state: AppState, id: RunId, asked: PlaceQuery) -> Result<River, AppError> {
@@ -168,7 +168,7 @@ async fn river_csv(
             flow.from, flow.to, flow.samples
         );
     }
-    Ok(csv(&format!("river-{}.csv", river.space.name()), text))
+    Ok(csv(&format!("river-{}", river.space.name()), text))
 }
 
 async fn lineage(

@@ -10,8 +10,8 @@ use serde::Deserialize;
 
 use super::super::endpoint::{ApiQuery, Endpoint};
 use super::super::{AppError, AppState};
+use super::csv::csv;
 use super::prototypes::{SPACE, STEP, Step};
-use super::supervision::csv;
 use crate::studio::{PrototypeCut, RunId};
 
 const CUT: (&str, &str) = (
@@ -81,6 +81,6 @@ async fn groups_csv(
     for (prototype, group) in cut.of_prototype.iter().enumerate() {
         let _ = writeln!(text, "{prototype},{group}");
     }
-    let name = format!("groups-{}-{}.csv", cut.space.name(), cut.cut);
+    let name = format!("groups-{}-{}", cut.space.name(), cut.cut);
     Ok(csv(&name, text))
 }

@@ -5,12 +5,13 @@ use std::fmt::Write;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::header;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::endpoint::{ApiQuery, Endpoint};
 use super::super::{AppError, AppState};
+use super::csv::csv;
 use crate::studio::{FigureFormat, RunId, Series, SeriesQuery};
 
 /// Buckets of one answer unless asked otherwise.
@@ -41,7 +42,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::get(
             "/api/runs/{id}/series.csv",
             "A curve complete, as step,value",
-            csv,
+            points_csv,
         )
         .query(&[TAG])
         .success(200, "text/csv")
@@ -98,13 +99,13 @@ struct OneTag {
     tag: String,
 }
 
-async fn csv(
+async fn points_csv(
     State(state): State<AppState>,
     Path(id): Path<RunId>,
     ApiQuery(OneTag { tag }): ApiQuery<OneTag>,
-) -> Result<impl IntoResponse, AppError> {
+) -> Result<Response, AppError> {
     let name = format!(
-        "{id}-{}.csv",
+        "{id}-{}",
         tag.replace(|c: char| !c.is_ascii_alphanumeric(), "-")
     );
     let points = state.ask(move |studio| studio.points(&id, &tag)).await?;
@@ -113,14 +114,7 @@ async fn csv(
         // Writing to a String cannot fail.
         let _written = writeln!(text, "{step},{value}");
     }
-    let described = [
-        (header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
-        (
-            header::CONTENT_DISPOSITION,
-            format!("attachment; filename=\"{}\"", name.replace('"', "")),
-        ),
-    ];
-    Ok((described, text))
+    Ok(csv(&name, text))
 }
 
 async fn svg(

@@ -5,13 +5,13 @@ use std::fmt::Write;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::header;
 use axum::response::IntoResponse;
 use protoclip::prototypes::Space;
 use serde::Deserialize;
 
 use super::super::endpoint::{ApiQuery, Endpoint};
 use super::super::{AppError, AppState};
+use super::csv::csv;
 use super::prototypes::{SPACE, STEP, Step, number};
 use crate::studio::{
     DisagreementPage, DisagreementQuery, RunId, StudioError, TargetView, TranslationView,
@@ -181,7 +181,7 @@ async fn target_csv(
             share.probability, share.similarity
         );
     }
-    let name = format!("target-{}-{}.csv", found.space.name(), found.prototype);
+    let name = format!("target-{}-{}", found.space.name(), found.prototype);
     Ok(csv(&name, text))
 }
 
@@ -227,7 +227,7 @@ async fn translation_csv(
             );
         }
     }
-    Ok(csv(&format!("translation-{}.csv", found.sample), text))
+    Ok(csv(&format!("translation-{}", found.sample), text))
 }
 
 async fn disagreements(
@@ -259,14 +259,5 @@ async fn disagreements_csv(
         }
         Ok(text)
     });
-    Ok(csv("disagreements.csv", text.await?))
-}
-
-pub(super) fn csv(name: &str, text: String) -> impl IntoResponse + use<> {
-    let attachment = format!("attachment; filename=\"{name}\"");
-    let described = [
-        (header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
-        (header::CONTENT_DISPOSITION, attachment),
-    ];
-    (described, text)
+    Ok(csv("disagreements", text.await?))
 }

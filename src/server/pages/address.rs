@@ -13,6 +13,18 @@ pub(super) fn address(path: &str, pairs: &[(&str, &str)]) -> String {
     }
 }
 
+/// Named values with some of them replaced; what is not among them is added.
+pub(super) fn replaced<'a>(
+    own: &[(&'a str, &'a String)],
+    changes: &[(&'a str, &'a str)],
+) -> Vec<(&'a str, &'a str)> {
+    let kept = own
+        .iter()
+        .map(|(key, value)| (*key, value.as_str()))
+        .filter(|(key, _)| !changes.iter().any(|(changed, _)| changed == key));
+    kept.chain(changes.iter().copied()).collect()
+}
+
 /// Everything but unreserved characters as `%XX`.
 pub(super) fn percent(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -30,6 +42,16 @@ pub(super) fn percent(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn replaced_values_come_once() {
+        let (step, sort) = ("3".to_owned(), "size".to_owned());
+        let own = [("step", &step), ("sort", &sort)];
+        assert_eq!(
+            replaced(&own, &[("step", "9"), ("offset", "48")]),
+            [("sort", "size"), ("step", "9"), ("offset", "48")]
+        );
+    }
 
     #[test]
     fn addresses_carry_any_text() {

@@ -7,7 +7,7 @@ use axum::response::Response;
 use protoclip::prototypes::Space;
 use serde::Deserialize;
 
-use super::address::{address, percent};
+use super::address::{address, percent, replaced};
 use super::figures::{figure, grouped, percent_of};
 use super::prototype::target_panel::{percent_figure, supervision_notes};
 use super::prototypes::{Choice, prototype_href, step_choices, words};
@@ -131,15 +131,9 @@ impl BoardQuery {
 
     fn with(&self, run: &str, changes: &[(&str, &str)]) -> String {
         let own = [("pair", &self.pair), ("step", &self.step), ("q", &self.q)];
-        let mut pairs: Vec<(&str, &str)> = own
-            .into_iter()
-            .map(|(key, value)| (key, value.as_str()))
-            .filter(|(key, _)| !changes.iter().any(|(changed, _)| changed == key))
-            .collect();
-        pairs.extend(changes);
         address(
             &format!("/runs/{}/prototypes/disagreement", percent(run)),
-            &pairs,
+            &replaced(&own, changes),
         )
     }
 }

@@ -10,7 +10,7 @@ use axum::response::Response;
 use protoclip::prototypes::Space;
 use serde::Deserialize;
 
-use super::address::{address, percent};
+use super::address::{address, percent, replaced};
 use super::figures::{NONE, figure, grouped};
 use super::respond::page;
 use super::run_card::RunCard;
@@ -177,13 +177,10 @@ impl GridQuery {
             ("q", &self.q),
             ("health", &self.health),
         ];
-        let mut pairs: Vec<(&str, &str)> = own
-            .into_iter()
-            .map(|(key, value)| (key, value.as_str()))
-            .filter(|(key, _)| !changes.iter().any(|(changed, _)| changed == key))
-            .collect();
-        pairs.extend(changes);
-        address(&format!("/runs/{}/prototypes", percent(run)), &pairs)
+        address(
+            &format!("/runs/{}/prototypes", percent(run)),
+            &replaced(&own, changes),
+        )
     }
 }
 

@@ -6,10 +6,10 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::address::{address, percent};
+use super::address::{address, percent, replaced};
 use super::chart_catalogue::{Chart, batch_charts};
 use super::figures::{NONE, figure, grouped};
-use super::prototypes::{prototype_href, space_named, words};
+use super::prototypes::{Choice, prototype_href, space_named, step_choices, words};
 use super::respond::page;
 use super::run_card::RunCard;
 use super::shell::Shell;
@@ -55,13 +55,6 @@ struct Xray {
     alternative: String,
     blocks: Vec<BlockRow>,
     pushed: Vec<PushedRow>,
-}
-
-#[derive(Debug)]
-struct Choice {
-    value: String,
-    label: String,
-    current: bool,
 }
 
 #[derive(Debug)]
@@ -136,13 +129,10 @@ impl BatchAddress {
             ("space", &self.space),
             ("cells", &self.cells),
         ];
-        let mut pairs: Vec<(&str, &str)> = own
-            .into_iter()
-            .map(|(key, value)| (key, value.as_str()))
-            .filter(|(key, _)| !changes.iter().any(|(changed, _)| changed == key))
-            .collect();
-        pairs.extend(changes);
-        address(&format!("/runs/{}/batch", percent(run)), &pairs)
+        address(
+            &format!("/runs/{}/batch", percent(run)),
+            &replaced(&own, changes),
+        )
     }
 }
 
@@ -182,7 +172,7 @@ impl Xray {
         Self {
             warning: found.data_error.clone(),
             summary: summary(found),
-            steps: step_choices(found, asked),
+            steps: step_choices(&found.steps, &asked.step),
             batches: batch_choices(found),
             spaces: space_links(run, asked, found),
             cells: cell_links(run, asked),
@@ -220,20 +210,6 @@ fn summary(found: &BatchView) -> String {
         found.space.name(),
         found.same_repulsion_percent
     )
-}
-
-fn step_choices(found: &BatchView, asked: &BatchAddress) -> Vec<Choice> {
-    let follow = Choice {
-        value: String::new(),
-        label: "newest".into(),
-        current: asked.step.is_empty(),
-    };
-    let steps = found.steps.iter().rev().map(|&step| Choice {
-        value: step.to_string(),
-        label: format!("step {}", grouped(step)),
-        current: asked.step.parse() == Ok(step),
-    });
-    std::iter::once(follow).chain(steps).collect()
 }
 
 /// At most this many batches are listed; the address takes any.

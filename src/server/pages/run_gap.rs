@@ -11,10 +11,10 @@ use serde::Deserialize;
 
 use self::histogram::Histogram;
 use self::rows::{MeasureRow, PrototypeRow, measure_rows, prototype_rows};
-use super::address::{address, percent};
+use super::address::{address, percent, replaced};
 use super::chart_catalogue::{Chart, gap_charts};
 use super::figures::{figure, grouped};
-use super::prototypes::space_named;
+use super::prototypes::{Choice, space_named, step_choices};
 use super::respond::page;
 use super::run_card::RunCard;
 use super::shell::Shell;
@@ -57,13 +57,6 @@ struct Tools {
     most: String,
     space: String,
     sort: String,
-}
-
-#[derive(Debug)]
-struct Choice {
-    value: String,
-    label: String,
-    current: bool,
 }
 
 /// Everything that depends on the shift: a part of the page, and its live update.
@@ -161,13 +154,7 @@ impl GapAddress {
             ("space", &self.space),
             ("sort", &self.sort),
         ];
-        let mut pairs: Vec<(&str, &str)> = own
-            .into_iter()
-            .map(|(key, value)| (key, value.as_str()))
-            .filter(|(key, _)| !changes.iter().any(|(changed, _)| changed == key))
-            .collect();
-        pairs.extend(changes);
-        pairs
+        replaced(&own, changes)
     }
 }
 
@@ -180,7 +167,7 @@ impl GapPage {
             waiting: "Not measured in this run",
             absent: None,
             tools: Tools {
-                steps: step_choices(found, asked),
+                steps: step_choices(&found.steps, &asked.step),
                 shift: found.shifted.shift.to_string(),
                 most: MOST_SHIFT.to_string(),
                 space: found.space.name().into(),
@@ -203,21 +190,6 @@ impl GapPage {
             measures: None,
         }
     }
-}
-
-/// Newest first, after the choice that follows the run.
-fn step_choices(found: &GapView, asked: &GapAddress) -> Vec<Choice> {
-    let follow = Choice {
-        value: String::new(),
-        label: "newest".into(),
-        current: asked.step.is_empty(),
-    };
-    let steps = found.steps.iter().rev().map(|&step| Choice {
-        value: step.to_string(),
-        label: format!("step {}", grouped(step)),
-        current: asked.step.parse() == Ok(step),
-    });
-    std::iter::once(follow).chain(steps).collect()
 }
 
 impl Measures {

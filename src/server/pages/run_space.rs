@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::address::{address, percent};
 use super::figures::grouped;
+use super::prototypes::Choice;
 use super::respond::{answer, page};
 use super::run_card::RunCard;
 use super::shell::Shell;
@@ -49,13 +50,6 @@ struct Select {
     label: &'static str,
     help: &'static str,
     choices: Vec<Choice>,
-}
-
-#[derive(Debug)]
-struct Choice {
-    value: String,
-    label: String,
-    current: bool,
 }
 
 /// One map's place on the page.

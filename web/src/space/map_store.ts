@@ -1,6 +1,6 @@
 // The maps of a run as this page knows them: which exist, which are being made, and their points.
 import { duration } from "../format.ts";
-import { keyOf, type MapKey, type MapsApi, type MapStatus } from "./maps_api.ts";
+import { keyOf, type MapGroups, type MapKey, type MapsApi, type MapStatus } from "./maps_api.ts";
 import type { Columns, PackedMap } from "./packed.ts";
 
 /** Maps and columns kept in memory. */
@@ -10,6 +10,7 @@ export class MapStore {
   readonly #status = new Map<string, MapStatus>();
   readonly #maps = new Map<string, PackedMap>();
   readonly #columns = new Map<string, Columns>();
+  readonly #groups = new Map<string, MapGroups>();
   readonly #seen = new Map<string, number>();
 
   constructor(readonly api: MapsApi) {}
@@ -35,7 +36,7 @@ export class MapStore {
 
   /** Forgets what a run that began again will write anew. */
   clear(): void {
-    for (const kept of [this.#maps, this.#columns, this.#seen]) kept.clear();
+    for (const kept of [this.#maps, this.#columns, this.#groups, this.#seen]) kept.clear();
   }
 
   /** A finished map, or the newest picture of one on its way that was not seen yet; else `null`. */
@@ -60,6 +61,15 @@ export class MapStore {
     const columns = await this.api.columns(step, features);
     remember(this.#columns, name, columns);
     return columns;
+  }
+
+  async groups(step: number, space: string): Promise<MapGroups> {
+    const name = `${step}/${space}`;
+    const known = this.#groups.get(name);
+    if (known) return known;
+    const groups = await this.api.groups(step, space);
+    remember(this.#groups, name, groups);
+    return groups;
   }
 }
 

@@ -95,10 +95,6 @@ export class Scatter {
     return gl ? new Scatter(gl, canvas) : null;
   }
 
-  get total(): number {
-    return this.#count;
-  }
-
   /** New places; `from`, two numbers for each point, lets them come from elsewhere. */
   place(places: Int16Array, offset: readonly [number, number], scale: number, from: Float32Array | null): void {
     const gl = this.#gl;

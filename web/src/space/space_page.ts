@@ -127,7 +127,7 @@ class SpacePage {
     this.#showControls();
     try {
       const columns = await this.#store.columns(step, features);
-      const groups = await this.#api.groups(step, by);
+      const groups = await this.#store.groups(step, by);
       const maps = await Promise.all(this.#names().map((space) => this.#store.map(this.#key(space))));
       if (turn !== this.#turn) return;
       const before = this.#columns;
