@@ -171,6 +171,26 @@ test("the keyboard moves, zooms and selects", async () => {
   await tab.close();
 });
 
+for (const query of ["", "?webgl=off"]) {
+  test(`a panel that changes its size is never empty${query}`, async () => {
+    const tab = await openPage(browser);
+    await tab.page.goto(address(query));
+    await shown(tab.page, "image", 96);
+    await tab.page.waitForTimeout(500);
+    // The frame in which the size changes has been painted when the timer runs.
+    await tab.page.evaluate(async () => {
+      document.querySelector('[data-panel="image"] [data-plot]').style.height = "401px";
+      await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+      const points = document.querySelector('[data-panel="image"] canvas.points');
+      const copy = new OffscreenCanvas(points.width, points.height);
+      copy.getContext("2d").drawImage(points, 0, 0);
+      window.inkedThen = copy.getContext("2d").getImageData(0, 0, copy.width, copy.height).data.some((v) => v > 0);
+    });
+    assert.ok(await tab.page.evaluate(() => window.inkedThen), "blank while its size changes");
+    await tab.close();
+  });
+}
+
 test("without WebGL the points become a histogram", async () => {
   const tab = await openPage(browser);
   await tab.page.goto(address("?webgl=off"));
@@ -187,6 +207,8 @@ test("without script the page shows the finished maps", async () => {
   await figure.waitFor();
   await tab.page.getByLabel("Method").selectOption("pca");
   await tab.page.getByRole("button", { name: "Make missing maps" }).click();
+  // A reload before the answer would load the old address again.
+  await tab.page.waitForURL(/method=pca/);
   await until("the PCA map", async () => {
     await tab.page.reload();
     return (await figure.getAttribute("src")).includes("method=pca");

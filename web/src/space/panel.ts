@@ -238,13 +238,19 @@ export class Panel {
     this.#budget = Math.round(this.#budget);
   }
 
+  /** Draws at once, before the next paint: a canvas that gets another size is empty. */
   #resize(): void {
     const ratio = Math.min(2, window.devicePixelRatio || 1);
-    for (const element of [this.#points, this.#marks]) {
-      element.width = Math.max(1, Math.round(this.size.width * ratio));
-      element.height = Math.max(1, Math.round(this.size.height * ratio));
+    const width = Math.max(1, Math.round(this.size.width * ratio));
+    const height = Math.max(1, Math.round(this.size.height * ratio));
+    if (this.#marks.width === width && this.#marks.height === height) return;
+    // A histogram gives its canvas a size of its own.
+    for (const element of this.fast ? [this.#points, this.#marks] : [this.#marks]) {
+      [element.width, element.height] = [width, height];
     }
-    this.redraw();
+    cancelAnimationFrame(this.#frame);
+    this.#asked = true;
+    this.#step();
   }
 }
 
