@@ -13,6 +13,7 @@ mod changes;
 mod checkpoints;
 mod comparison;
 mod create;
+mod curves_figure;
 mod data_dir;
 mod data_sets;
 mod desk;
@@ -55,7 +56,7 @@ mod trainer;
 mod view;
 mod work;
 
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -129,6 +130,8 @@ use live::Live;
 
 /// The run manager of one data directory.
 pub struct Studio {
+    /// Itself, for the threads that it starts.
+    own: Weak<Self>,
     data_dir: DataDir,
     data_sets: Arc<DataSets>,
     runner: Arc<dyn Runner>,
@@ -155,6 +158,9 @@ pub struct Studio {
     opened: Instant,
     work: Arc<work::WorkBoard>,
     verifications: Arc<checkpoints::Verifications>,
+    notebooks: notebooks::NotebookDesk,
+    /// Held while the text of a notebook is replaced.
+    notebook_text: Mutex<()>,
 }
 
 /// How a studio is set up.
@@ -177,7 +183,8 @@ impl Studio {
         data_sets::recall(&options.data_dir, &options.data_sets);
         let records = records::load_all(&options.data_dir, &options.data_sets)?;
         let now = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0);
-        let studio = Arc::new(Self {
+        let studio = Arc::new_cyclic(|own| Self {
+            own: Weak::clone(own),
             live: Live::new(records, now),
             data_dir: options.data_dir,
             data_sets: options.data_sets,
@@ -200,6 +207,8 @@ impl Studio {
             opened: Instant::now(),
             work: Arc::default(),
             verifications: Arc::default(),
+            notebooks: notebooks::NotebookDesk::default(),
+            notebook_text: Mutex::default(),
         });
         trainer::start(&studio)?;
         follower::start(&studio)?;
@@ -212,10 +221,7 @@ impl Studio {
     /// # Errors
     /// When the file cannot be written.
     pub fn announce(&self, url: &str) -> Result<(), StudioError> {
-        let mut lock = self
-            .lock
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         lock.describe(Some(url))
     }
 
@@ -349,6 +355,12 @@ impl Studio {
         self.opened.elapsed().as_secs_f64()
     }
 
+    fn notebook_writes(&self) -> MutexGuard<'_, ()> {
+        self.notebook_text
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn record(&self, id: &RunId) -> Result<view::RunRecord, StudioError> {
         self.live.record(id).ok_or_else(|| no_run(id))
     }
@@ -366,9 +378,15 @@ impl Studio {
 
     /// The database of a run; `None` before anything was written.
     fn store(&self, id: &RunId) -> Result<Option<RunStore>, StudioError> {
+        let path = self.database(id)?;
+        path.map(|path| RunStore::read(&path)).transpose()
+    }
+
+    /// Its file.
+    fn database(&self, id: &RunId) -> Result<Option<std::path::PathBuf>, StudioError> {
         self.readable(id)?;
         let path = self.data_dir.run(id).database();
-        path.exists().then(|| RunStore::read(&path)).transpose()
+        Ok(path.exists().then_some(path))
     }
 }
 

@@ -7,7 +7,7 @@
 //! must be read anew. The stream ends when the server does and when the client lags; it is then
 //! opened again by the browser.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::{AppError, AppState};
+use crate::studio::notebooks::NotebookName;
 use crate::studio::{
     LogLine, MapKey, MapStatus, Message, MessageBody, NewPrototypes, RunId, RunView, Subscription,
 };
@@ -137,11 +138,13 @@ fn greeting(seq: u64, missed: bool, carries_id: bool) -> Event {
     }
 }
 
-/// Changes merged by run.
+/// Changes merged by run and by notebook.
 #[derive(Default)]
 struct Batch {
     seq: u64,
     runs: BTreeMap<RunId, Merged>,
+    /// Those that changed.
+    notebooks: BTreeSet<NotebookName>,
 }
 
 #[derive(Default)]
@@ -157,13 +160,18 @@ struct Merged {
 
 impl Batch {
     fn is_empty(&self) -> bool {
-        self.runs.is_empty()
+        self.runs.is_empty() && self.notebooks.is_empty()
     }
 
     fn add(&mut self, message: &Message) {
         self.seq = message.seq;
-        let merged = self.runs.entry(message.run.clone()).or_default();
+        if let MessageBody::Notebook(name) = &message.body {
+            self.notebooks.insert(name.clone());
+        }
+        let Some(run) = &message.run else { return };
+        let merged = self.runs.entry(run.clone()).or_default();
         match &message.body {
+            MessageBody::Notebook(_) => (),
             MessageBody::Run(view) => {
                 merged.run = Some(view.clone());
                 merged.removed = false;
@@ -192,6 +200,9 @@ impl Batch {
         let mut named: Vec<(&str, Value)> = Vec::new();
         for (id, merged) in self.runs {
             named.extend(merged.into_events(&id));
+        }
+        for name in self.notebooks {
+            named.push(("notebook", json!({"name": name, "version": self.seq})));
         }
         let last = named.len().saturating_sub(1);
         named

@@ -205,7 +205,7 @@ impl Studio {
         Ok(curves)
     }
 
-    fn axis_of(&self, run: &RunId, axis: ComparisonAxis) -> Result<Place, StudioError> {
+    pub(super) fn axis_of(&self, run: &RunId, axis: ComparisonAxis) -> Result<Place, StudioError> {
         Ok(match axis {
             ComparisonAxis::Step => Place::Product(1.0),
             ComparisonAxis::Samples => Place::Product(self.config(run)?.batch_size as f64),
@@ -229,13 +229,13 @@ impl Studio {
 }
 
 /// From steps to places on an axis.
-enum Place {
+pub(super) enum Place {
     Product(f64),
     Clock(StepClock),
 }
 
 impl Place {
-    fn at(&self, step: u64) -> f64 {
+    pub(super) fn at(&self, step: u64) -> f64 {
         match self {
             Self::Product(factor) => step as f64 * factor,
             Self::Clock(clock) => clock.at(step),

@@ -15,6 +15,7 @@ use tokio::sync::broadcast;
 
 use super::RunId;
 use super::maps::MapStatus;
+use super::notebooks::NotebookName;
 use super::recorder::{Change, NewPrototypes};
 use super::run_log::LogLine;
 use super::run_store::Point;
@@ -25,7 +26,8 @@ use super::view::{RunRecord, RunView};
 pub struct Message {
     /// Ascending over all runs and over restarts of the program.
     pub seq: u64,
-    pub run: RunId,
+    /// The run that changed; absent when it was something else.
+    pub run: Option<RunId>,
     pub body: MessageBody,
 }
 
@@ -38,6 +40,8 @@ pub enum MessageBody {
     Prototypes(NewPrototypes),
     Log(Vec<LogLine>),
     Map(Box<MapStatus>),
+    /// A notebook changed, or a cell of it began, went on or ended.
+    Notebook(NotebookName),
 }
 
 /// A place in the stream.
@@ -105,14 +109,14 @@ impl Live {
         let view = RunView::from(&record);
         let id = record.meta.id.clone();
         state.records.insert(id.clone(), record);
-        self.send(&mut state, id, MessageBody::Run(Box::new(view)));
+        self.send(&mut state, Some(id), MessageBody::Run(Box::new(view)));
     }
 
     /// Forgets a record and tells everybody.
     pub(crate) fn remove(&self, id: &RunId) {
         let mut state = self.lock();
         if state.records.remove(id).is_some() {
-            self.send(&mut state, id.clone(), MessageBody::Removed);
+            self.send(&mut state, Some(id.clone()), MessageBody::Removed);
         }
     }
 
@@ -134,7 +138,7 @@ impl Live {
             Some(MessageBody::Run(Box::new(view))),
         ];
         for body in bodies.into_iter().flatten() {
-            self.send(&mut state, id.clone(), body);
+            self.send(&mut state, Some(id.clone()), body);
         }
     }
 
@@ -142,8 +146,18 @@ impl Live {
     pub(crate) fn tell_map(&self, id: &RunId, status: MapStatus) {
         let mut state = self.lock();
         if state.records.contains_key(id) {
-            self.send(&mut state, id.clone(), MessageBody::Map(Box::new(status)));
+            self.send(
+                &mut state,
+                Some(id.clone()),
+                MessageBody::Map(Box::new(status)),
+            );
         }
+    }
+
+    /// Tells everybody that a notebook is not what it was.
+    pub(crate) fn tell_notebook(&self, name: &NotebookName) {
+        let mut state = self.lock();
+        self.send(&mut state, None, MessageBody::Notebook(name.clone()));
     }
 
     /// Edits records without telling anybody; for values that the next change will carry.
@@ -182,7 +196,7 @@ impl Live {
         self.sender.receiver_count()
     }
 
-    fn send(&self, state: &mut State, run: RunId, body: MessageBody) {
+    fn send(&self, state: &mut State, run: Option<RunId>, body: MessageBody) {
         state.seq += 1;
         let message = Arc::new(Message {
             seq: state.seq,

@@ -1,15 +1,40 @@
 //! Notebooks: Markdown files whose fenced cells drive and show the studio.
 //!
-//! Pure text in and out so far: [`Document`] splits a file into prose and cells and writes it back byte
-//! for byte, [`Cell`] reads one cell, [`Plan`] orders cells by what they refer to.
+//! [`Document`] splits a file into prose and cells and writes it back byte for byte, [`Cell`] reads one
+//! cell, [`Plan`] orders cells by what they refer to. A [`pass`] runs cells; their results lie
+//! beside the file. The methods of [`Studio`](super::Studio) in `shelf` are what the server calls.
 
 mod cell;
+mod cells;
+mod control;
+mod desk;
 mod document;
+mod file;
+mod markdown;
+mod output;
+mod output_store;
+mod pass;
 mod plan;
+mod resolve;
+mod shelf;
+mod standing;
+mod templates;
+mod view;
 
 pub use cell::{Cell, CellClass, CellKind, Reference};
+pub use control::{Choice, Control, ControlKind};
 pub use document::{CellText, Document, FrontMatter, Part};
+pub use file::{MOST_TEXT, NotebookFile, NotebookName, TaggedText};
+pub use markdown::{Heading, headings, prose_html};
+pub use output::{Block, CellOutput, CheckpointMark, OutputLink, Provenance, Table};
+pub use output_store::{Effect, Outputs};
+pub use pass::{Outcome, PassObserver, RunCells, Which};
 pub use plan::Plan;
+pub use shelf::{NewNotebook, NotebookListed, SaveOutcome};
+pub use templates::NotebookTemplate;
+pub use view::{CellState, CellStatus, CellView, NotebookView, PartView};
+
+pub(super) use desk::NotebookDesk;
 
 /// What is wrong with a notebook, where.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]

@@ -64,6 +64,7 @@ impl Studio {
         drop(desk);
         self.desk_changed.notify_all();
         self.map_jobs.close();
+        self.notebooks.close();
         for id in waiting {
             let reason = "the program ended before it started; resume to queue it again";
             if let Err(error) = self.enter(&id, RunState::Interrupted, Some(reason.into())) {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use protoclip::config::{ConfigErrors, DataConfig};
 use protoclip::data;
@@ -14,7 +15,7 @@ use protoclip::model::{ImportOptions, import_weights};
 use protoclip::tokenizer::Tokenizer;
 use serde::Deserialize;
 
-use super::super::work::{WorkFailure, WorkKind, WorkProgress, WorkView};
+use super::super::work::{WorkFailure, WorkKind, WorkView};
 use super::super::{DataSetId, Studio, StudioError, niceness};
 use super::CheckpointId;
 use super::verification::intact;
@@ -29,6 +30,17 @@ pub struct EvaluationRequest {
     pub probe: bool,
 }
 
+/// What to measure, on what, where.
+pub(in super::super) struct AskedEvaluation {
+    path: PathBuf,
+    data: DataConfig,
+    options: EvaluationOptions,
+    device: ComputeDevice,
+}
+
+/// Notes phase, done and total; `false` when the work is not wanted any more.
+pub(in super::super) type Report<'a> = dyn Fn(&str, u64, u64) -> bool + Sync + 'a;
+
 /// Pictures or captions of one batch.
 const BATCH: usize = 64;
 
@@ -42,20 +54,12 @@ impl Studio {
         id: &CheckpointId,
         request: &EvaluationRequest,
     ) -> Result<WorkView, StudioError> {
-        self.entry(id)?;
-        let path = self.checkpoint_path(id)?;
-        let mut data = self.data_to_measure(id, &request.data_set)?;
-        let options = EvaluationOptions {
-            linear_probe: request.probe,
-            holdout: data.holdout.take(),
-            ..EvaluationOptions::default()
-        };
-        let device = DeviceChoice::parse(&self.default_device).and_then(DeviceChoice::open);
-        let device = device.map_err(|e| ConfigErrors::one("device", e.to_string()))?;
+        let asked = self.asked_evaluation(id, request)?;
         let target = self.evaluation_path(id)?;
         self.work
             .begin(WorkKind::Evaluate, &id.to_string(), move |progress| {
-                let report = measured(&path, &data, &options, device, progress)?;
+                let report =
+                    asked.measured(&|phase, done, total| progress.report(phase, done, total))?;
                 store(&target, &report)?;
                 Ok(format!("measured on {} pairs", report.data.pairs))
             })
@@ -74,6 +78,30 @@ impl Studio {
         let bytes = fs::read(&path).map_err(StudioError::io(&path))?;
         let report = serde_json::from_slice(&bytes);
         report.map(Some).map_err(|e| StudioError::format(&path, e))
+    }
+
+    /// Everything that measuring a checkpoint needs.
+    ///
+    /// # Errors
+    /// When there is no such checkpoint, data set or device.
+    pub(in super::super) fn asked_evaluation(
+        &self,
+        id: &CheckpointId,
+        request: &EvaluationRequest,
+    ) -> Result<AskedEvaluation, StudioError> {
+        self.entry(id)?;
+        let mut data = self.data_to_measure(id, &request.data_set)?;
+        let device = DeviceChoice::parse(&self.default_device).and_then(DeviceChoice::open);
+        Ok(AskedEvaluation {
+            path: self.checkpoint_path(id)?,
+            options: EvaluationOptions {
+                linear_probe: request.probe,
+                holdout: data.holdout.take(),
+                ..EvaluationOptions::default()
+            },
+            data,
+            device: device.map_err(|e| ConfigErrors::one("device", e.to_string()))?,
+        })
     }
 
     fn data_to_measure(&self, id: &CheckpointId, asked: &str) -> Result<DataConfig, StudioError> {
@@ -102,43 +130,53 @@ impl Studio {
     }
 }
 
-fn measured(
-    path: &Path,
-    data: &DataConfig,
-    options: &EvaluationOptions,
-    device: ComputeDevice,
-    progress: &WorkProgress,
-) -> Result<EvaluationReport, WorkFailure> {
-    progress.report("checking hashes", 0, 0);
-    intact(path)?;
-    let opening = |done, total| progress.report("opening the data", done, total);
-    let source =
-        data::open_whole(data, &opening).map_err(|error| cancelled_or(progress, &error))?;
-    let pool = rayon::ThreadPoolBuilder::new()
-        .thread_name(|index| format!("work-{index}"))
-        .start_handler(|_| niceness::yield_to_others())
-        .build()
-        .map_err(WorkFailure::of)?;
-    let report = |phase: EvaluationPhase, done, total| progress.report(phase.title(), done, total);
-    let result = pool.install(|| {
-        let given = ImportOptions::default();
-        let loaded = import_weights(path, &given, &device.device).map_err(WorkFailure::of)?;
-        let tokenizer = Arc::new(Tokenizer::new());
-        let encoder = Encoder::new(loaded.clip, device.device, tokenizer, BATCH);
-        let measured = encoder.and_then(|encoder| evaluate(&encoder, &source, options, &report));
-        measured.map_err(|error| match error {
-            EvaluateError::Cancelled => WorkFailure::Cancelled,
-            other => WorkFailure::of(other),
-        })
-    });
-    protoclip::kernels::release_freed_memory();
-    result
-}
-
-fn cancelled_or(progress: &WorkProgress, error: &dyn std::fmt::Display) -> WorkFailure {
-    match progress.go_on() {
-        true => WorkFailure::Failed(Some("data_set"), error.to_string()),
-        false => WorkFailure::Cancelled,
+impl AskedEvaluation {
+    /// Measures on this thread.
+    pub(in super::super) fn measured(
+        self,
+        report: &Report<'_>,
+    ) -> Result<EvaluationReport, WorkFailure> {
+        let Self {
+            path,
+            data,
+            options,
+            device,
+        } = self;
+        let (path, data, options) = (&path, &data, &options);
+        report("checking hashes", 0, 0);
+        intact(path)?;
+        let wanted = AtomicBool::new(true);
+        let opening = |done, total| {
+            let go_on = report("opening the data", done, total);
+            wanted.fetch_and(go_on, Ordering::Relaxed);
+            go_on
+        };
+        let source = data::open_whole(data, &opening).map_err(|error| {
+            match wanted.load(Ordering::Relaxed) {
+                true => WorkFailure::Failed(Some("data_set"), error.to_string()),
+                false => WorkFailure::Cancelled,
+            }
+        })?;
+        let pool = rayon::ThreadPoolBuilder::new()
+            .thread_name(|index| format!("work-{index}"))
+            .start_handler(|_| niceness::yield_to_others())
+            .build()
+            .map_err(WorkFailure::of)?;
+        let report = |phase: EvaluationPhase, done, total| report(phase.title(), done, total);
+        let result = pool.install(|| {
+            let given = ImportOptions::default();
+            let loaded = import_weights(path, &given, &device.device).map_err(WorkFailure::of)?;
+            let tokenizer = Arc::new(Tokenizer::new());
+            let encoder = Encoder::new(loaded.clip, device.device, tokenizer, BATCH);
+            let measured =
+                encoder.and_then(|encoder| evaluate(&encoder, &source, options, &report));
+            measured.map_err(|error| match error {
+                EvaluateError::Cancelled => WorkFailure::Cancelled,
+                other => WorkFailure::of(other),
+            })
+        });
+        protoclip::kernels::release_freed_memory();
+        result
     }
 }
 

@@ -1,5 +1,7 @@
 //! One cell of a notebook: its id, its type, its keys, and the cells that it refers to.
 
+use std::ops::Range;
+
 use serde_json::{Map, Value};
 
 use super::{CellText, Problem};
@@ -75,32 +77,24 @@ impl CellKind {
         }
     }
 
-    pub const fn class(self) -> CellClass {
-        match self {
-            Self::Control | Self::Plot | Self::Prototypes | Self::Compare | Self::Query => {
-                CellClass::View
-            }
-            Self::Space | Self::Gap | Self::Evaluate => CellClass::Compute,
-            Self::Run => CellClass::Effect,
-        }
-    }
-
     /// The keys that a cell of this kind may have.
     pub const fn keys(self) -> &'static [&'static str] {
         match self {
             Self::Control => &["label", "kind", "value", "min", "max", "step", "choices"],
-            Self::Run => &["preset", "name", "config", "fork", "step", "controls"],
+            Self::Run => &[
+                "action", "run", "preset", "name", "config", "step", "episodes", "controls", "wait",
+            ],
             Self::Plot => &[
                 "title", "run", "runs", "metric", "metrics", "smooth", "axis", "from", "to",
             ],
             Self::Prototypes => &["title", "run", "step", "space", "sort", "query", "count"],
-            Self::Space => &[
-                "title", "run", "step", "space", "method", "features", "colour", "by",
+            Self::Space => &["title", "run", "step", "space", "method", "features"],
+            Self::Gap => &[
+                "title", "run", "runs", "step", "shift", "shifts", "measures",
             ],
-            Self::Gap => &["title", "run", "step", "shift"],
             Self::Compare => &["title", "runs", "metrics", "axis", "of"],
             Self::Evaluate => &["title", "run", "step", "data", "probe"],
-            Self::Query => &["title", "run", "sql", "limit"],
+            Self::Query => &["title", "run", "runs", "sql", "limit"],
         }
     }
 }
@@ -140,6 +134,25 @@ impl Cell {
                 values,
             }),
             _ => Err(problems),
+        }
+    }
+
+    /// When it does its work.
+    pub fn class(&self) -> CellClass {
+        let has = |key: &str| self.values.contains_key(key);
+        match self.kind {
+            CellKind::Control
+            | CellKind::Plot
+            | CellKind::Prototypes
+            | CellKind::Compare
+            | CellKind::Query => CellClass::View,
+            // One shift takes tens of milliseconds, a list of them does not.
+            CellKind::Gap if !has("shifts") => CellClass::View,
+            CellKind::Gap | CellKind::Space | CellKind::Evaluate => CellClass::Compute,
+            CellKind::Run => match self.values.get("action").and_then(Value::as_str) {
+                Some("show") => CellClass::View,
+                _ => CellClass::Effect,
+            },
         }
     }
 
@@ -264,32 +277,35 @@ fn line_of_key(body: &str, key: &str) -> usize {
 
 fn collect_references(value: &Value, found: &mut Vec<Reference>) {
     match value {
-        Value::String(text) => found.extend(references_in(text)),
+        Value::String(text) => found.extend(references_in(text).into_iter().map(|(_, r)| r)),
         Value::Array(values) => values.iter().for_each(|v| collect_references(v, found)),
         Value::Object(values) => values.values().for_each(|v| collect_references(v, found)),
         Value::Null | Value::Bool(_) | Value::Number(_) => (),
     }
 }
 
-/// The references of a text; `$${` stands for the characters `${` and refers to nothing.
-fn references_in(text: &str) -> Vec<Reference> {
+/// The references of a text, each with its place in bytes; `$${` stands for the characters `${` and
+/// refers to nothing.
+pub(super) fn references_in(text: &str) -> Vec<(Range<usize>, Reference)> {
     let mut found = Vec::new();
-    let mut rest = text;
-    while let Some(at) = rest.find("${") {
-        let escaped = rest[..at].ends_with('$');
-        let inside = &rest[at + 2..];
-        let Some(end) = inside.find('}') else { break };
-        if !escaped {
-            let (cell, field) = match inside[..end].split_once('.') {
-                Some((cell, field)) => (cell, Some(field.to_owned())),
-                None => (&inside[..end], None),
-            };
-            found.push(Reference {
-                cell: cell.trim().to_owned(),
-                field,
-            });
+    let mut from = 0;
+    while let Some(at) = text[from..].find("${").map(|at| from + at) {
+        if text[..at].ends_with('$') {
+            from = at + 2;
+            continue;
         }
-        rest = if escaped { inside } else { &inside[end + 1..] };
+        let Some(length) = text[at + 2..].find('}') else {
+            break;
+        };
+        let inside = &text[at + 2..at + 2 + length];
+        let end = at + length + 3;
+        let (cell, field) = match inside.split_once('.') {
+            Some((cell, field)) => (cell, Some(field.trim().to_owned())),
+            None => (inside, None),
+        };
+        let cell = cell.trim().to_owned();
+        found.push((at..end, Reference { cell, field }));
+        from = end;
     }
     found
 }
