@@ -145,14 +145,21 @@ pub struct VerifySettings {
 Examples:
   protoclip-studio import ViT-B-32.pt --model ViT-B-32-quickgelu
   protoclip-studio import epoch_32.pt --model my-model.json --name protoclip-rn50
-  protoclip-studio import open_clip_model.safetensors")]
+  protoclip-studio import open_clip_model.safetensors
+  protoclip-studio import --tensorboard logs --name baseline")]
 pub struct ImportSettings {
     /// A PyTorch checkpoint (.pt, .pth, .bin), a safetensors file, or a directory with one
-    pub file: PathBuf,
+    #[arg(required_unless_present = "tensorboard")]
+    pub file: Option<PathBuf>,
+    /// Instead of weights, the curves of TensorBoard's event files in a folder and below it: a
+    /// finished run of each folder that has such files
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["file", "model"])]
+    pub tensorboard: Option<PathBuf>,
     /// Model name or OpenCLIP-style JSON file [default: the file's own, one beside it, or its shapes]
     #[arg(long, value_name = "NAME|FILE")]
     pub model: Option<String>,
-    /// What to call it below checkpoints/ in the data directory [default: the file's name]
+    /// What to call it below checkpoints/ in the data directory, or in the list of runs [default: the
+    /// name of the file or folder]
     #[arg(long)]
     pub name: Option<String>,
     /// Where runs are kept [default: protoclip-studio in the user's data directory]
@@ -164,7 +171,8 @@ pub struct ImportSettings {
 #[command(after_help = "\
 Examples:
   protoclip-studio export ~/data/runs/20261124-061530-protoclip-k3x9/checkpoints/00001740 --out my-clip
-  protoclip-studio export --tensorboard ~/data/runs/20261124-061530-protoclip-k3x9 --out logs")]
+  protoclip-studio export --tensorboard ~/data/runs/20261124-061530-protoclip-k3x9 --out logs
+  protoclip-studio export --tensorboard --follow ~/data/runs/20261124-061530-protoclip-k3x9 --out logs")]
 pub struct ExportSettings {
     /// A checkpoint of a run, an imported model's directory, or a weight file; with --tensorboard a
     /// run's directory
@@ -172,6 +180,9 @@ pub struct ExportSettings {
     /// Write the curves of a run as an event file for `tensorboard --logdir OUT` instead of weights
     #[arg(long, conflicts_with_all = ["name", "with_heads"])]
     pub tensorboard: bool,
+    /// With --tensorboard, go on writing what the run records until it ends
+    #[arg(long, requires = "tensorboard")]
+    pub follow: bool,
     /// Directory to create; with --tensorboard one that may have other runs
     #[arg(long)]
     pub out: PathBuf,

@@ -13,6 +13,7 @@ mod changes;
 mod checkpoints;
 mod comparison;
 mod create;
+mod curve_import;
 mod curves_figure;
 mod data_dir;
 mod data_sets;
@@ -76,6 +77,7 @@ pub use comparison::{
     MOST_COMPARED, PlacedBucket, listed_runs,
 };
 pub use create::{new_run, start_problems};
+pub use curve_import::{CurveRequest, ImportedCurves, import_curves};
 pub use data_dir::DataDir;
 pub use data_sets::{
     CaptionSummary, ClassCount, DataSet, DataSetId, DataSetView, DataSets, ListedDataSet,
@@ -108,7 +110,7 @@ pub use prototypes::{
     TargetView, TranslationDirection, TranslationView, Verdict,
 };
 pub use recorder::{Change, NewPrototypes, Recorder};
-pub use run_directory::{ForkOrigin, OmittedChange, RunDirectory, RunMeta};
+pub use run_directory::{CurveOrigin, ForkOrigin, OmittedChange, RunDirectory, RunMeta};
 pub use run_id::RunId;
 pub use run_log::{LineKind, LogLine, NewLine};
 pub use run_snapshot::{PhaseProgress, RunSnapshot};
@@ -119,7 +121,7 @@ pub use series::{Bucket, FEWEST_BUCKETS, MOST_BUCKETS, Series, SeriesQuery};
 pub use session::{Listener, SharedRecorder, run_session};
 pub use storage::{RunStorage, Storage, instructions};
 pub use supervision::{SupervisedStage, Supervision};
-pub use tensorboard::{TensorboardFile, export_tensorboard};
+pub use tensorboard::{CurveFollower, TensorboardFile, export_tensorboard};
 pub use thumbnails::{SIZES, Thumbnail};
 pub use view::{CheckpointView, RunView, StudioFacts, data_name, episode_of_prototypes};
 pub use work::{WorkKind, WorkState, WorkView};
@@ -244,10 +246,9 @@ impl Studio {
     /// The settings that a run was started with.
     ///
     /// # Errors
-    /// When there is no such run or its settings cannot be read.
+    /// When there is no such run, its settings cannot be read, or it was imported and has none.
     pub fn config(&self, id: &RunId) -> Result<Arc<RunConfig>, StudioError> {
-        let record = self.readable(id)?;
-        Ok(record.config)
+        Ok(self.trained_here(id)?.config)
     }
 
     /// A curve of a run.
@@ -374,6 +375,15 @@ impl Studio {
             )));
         }
         Ok(record)
+    }
+
+    /// The record of a run that has settings and could have checkpoints.
+    fn trained_here(&self, id: &RunId) -> Result<view::RunRecord, StudioError> {
+        let record = self.readable(id)?;
+        match &record.meta.imported {
+            Some(origin) => Err(StudioError::Conflict(origin.refusal())),
+            None => Ok(record),
+        }
     }
 
     /// The database of a run; `None` before anything was written.

@@ -1,10 +1,15 @@
 //! `export`: a checkpoint as a directory that OpenCLIP loads, or curves for TensorBoard.
 
+use std::time::Duration;
+
 use protoclip::train::{ExportOptions, export_checkpoint};
 
 use super::UsageError;
 use crate::settings::ExportSettings;
-use crate::studio::{RunDirectory, export_tensorboard};
+use crate::studio::{CurveFollower, RunDirectory, export_tensorboard};
+
+/// Time between two looks at a run that trains.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
 pub(super) fn export(settings: ExportSettings) -> anyhow::Result<()> {
     if !settings.checkpoint.exists() {
@@ -39,7 +44,25 @@ fn curves(settings: &ExportSettings) -> anyhow::Result<()> {
         return Err(UsageError(message).into());
     }
     let run = RunDirectory::at(settings.checkpoint.clone());
+    if settings.follow {
+        return follow(run, settings);
+    }
     let file = export_tensorboard(&run, &settings.out)?;
     println!("{}", file.display());
+    Ok(())
+}
+
+/// Writes until the run ends; Ctrl-C ends it earlier, with nothing lost.
+fn follow(run: RunDirectory, settings: &ExportSettings) -> anyhow::Result<()> {
+    let mut follower = CurveFollower::begin(run, &settings.out)?;
+    println!("{}", follower.folder().display());
+    println!(
+        "  following the run; show it with: tensorboard --logdir {}",
+        settings.out.display()
+    );
+    while follower.catch_up()? {
+        std::thread::sleep(BETWEEN_LOOKS);
+    }
+    println!("  the run does not train any more");
     Ok(())
 }

@@ -105,6 +105,10 @@ fn schemas() -> Value {
             "name": {"type": "string"},
             "model": {"type": "string"},
         }},
+        "CurveImport": {"type": "object", "required": ["directory"], "properties": {
+            "directory": {"type": "string", "description": "folder on the server's machine"},
+            "name": {"type": "string"},
+        }},
         "Evaluation": {"type": "object", "properties": {
             "data_set": {"type": "string", "description": "id; empty for the run's own data"},
             "probe": {"type": "boolean"},

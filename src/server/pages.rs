@@ -14,6 +14,7 @@ mod data_sets;
 mod disagreement;
 mod figures;
 mod home;
+mod imported;
 mod learn;
 mod measure_catalogue;
 mod new_run;
@@ -39,6 +40,7 @@ mod shell;
 mod work_list;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
 use super::AppState;
@@ -46,7 +48,12 @@ use super::AppState;
 pub(super) use problem::unknown_address;
 
 /// The routes of all pages.
-pub fn router() -> Router<AppState> {
+pub fn router(state: &AppState) -> Router<AppState> {
+    let of_imported = from_fn_with_state(state.clone(), imported::without_training);
+    shelves().merge(runs_and_their_tabs().route_layer(of_imported))
+}
+
+fn shelves() -> Router<AppState> {
     Router::new()
         .route("/", get(home::home))
         .route("/fragments/active-runs", get(home::active_runs))
@@ -68,7 +75,12 @@ pub fn router() -> Router<AppState> {
         .route("/compare", get(compare::compare))
         .route("/demo", post(run_actions::start_demo))
         .route("/runs", get(runs::list))
+        .route("/runs/import", post(runs::import))
         .route("/runs/new", get(new_run::form).post(new_run::submit))
+}
+
+fn runs_and_their_tabs() -> Router<AppState> {
+    Router::new()
         .route("/runs/{id}", get(run_live::live))
         .route("/runs/{id}/head", get(run_live::head))
         .route("/runs/{id}/prototypes", get(prototypes::grid))

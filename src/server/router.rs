@@ -14,7 +14,7 @@ pub fn site(state: AppState) -> Router {
             router.route(endpoint.path, endpoint.handler)
         });
     let answering = described
-        .merge(pages::router())
+        .merge(pages::router(&state))
         .route("/static/{*path}", get(assets::asset))
         .fallback(pages::unknown_address)
         .method_not_allowed_fallback(layers::wrong_method);

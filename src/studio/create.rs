@@ -68,6 +68,7 @@ pub fn new_run(data_dir: &DataDir, config: RunConfig) -> Result<RunMeta, StudioE
         created: now,
         program: format!("protoclip-studio {}", env!("CARGO_PKG_VERSION")),
         forked_from: None,
+        imported: None,
     };
     let run = data_dir.run(&meta.id);
     run.create(&meta, &config)?;

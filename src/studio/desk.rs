@@ -103,7 +103,7 @@ impl Studio {
     }
 
     fn ask(&self, id: &RunId, request: Request) -> Result<(), StudioError> {
-        let record = self.readable(id)?;
+        let record = self.trained_here(id)?;
         let state = self.state_now(id, &record);
         match (state.decide(request)?, request) {
             (Action::Signal, _) => self.signal(id, request),
@@ -140,7 +140,7 @@ impl Studio {
     }
 
     fn active(&self, id: &RunId, request: Request) -> Result<Active, StudioError> {
-        let record = self.readable(id)?;
+        let record = self.trained_here(id)?;
         self.not_external(&record)?;
         self.state_now(id, &record).decide(request)?;
         let active = self.desk().active.clone();

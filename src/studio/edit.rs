@@ -83,7 +83,7 @@ impl Studio {
 }
 
 /// A text that fits on one line.
-fn line(field: &str, text: &str) -> Result<String, ConfigErrors> {
+pub(super) fn line(field: &str, text: &str) -> Result<String, ConfigErrors> {
     let text = text.trim();
     let fits = (1..=LONGEST_NAME).contains(&text.chars().count());
     if fits && !text.contains(char::is_control) {

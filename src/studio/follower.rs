@@ -83,10 +83,10 @@ impl Studio {
     fn take_in(&self, id: &RunId) {
         // One that is just being created, here or elsewhere, has no lock yet: look again later.
         let run = self.data_dir.run(id);
-        let age = run
-            .read_meta()
-            .map(|meta| Timestamp::now().duration_since(meta.created));
-        let young = age.is_ok_and(|age| age < SignedDuration::from_secs(SETTLED_AFTER));
+        let young = run.read_meta().is_ok_and(|meta| {
+            let age = Timestamp::now().duration_since(meta.created);
+            meta.imported.is_none() && age < SignedDuration::from_secs(SETTLED_AFTER)
+        });
         if young && !run.is_locked().unwrap_or(false) {
             return;
         }

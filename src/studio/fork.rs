@@ -50,7 +50,7 @@ impl Studio {
         request: ForkRequest,
         without: Option<OmittedChange>,
     ) -> Result<RunId, StudioError> {
-        let origin = self.readable(id)?;
+        let origin = self.trained_here(id)?;
         let from = self.data_dir.run(id);
         let checkpoint = self.fork_point(&from, request.step)?;
         intact(&checkpoint)?;
@@ -80,6 +80,7 @@ impl Studio {
                 step: checkpoint.step,
                 without,
             }),
+            imported: None,
         };
         let to = self.data_dir.run(&meta.id);
         let mut snapshot = RunSnapshot::queued(&config);
@@ -87,7 +88,7 @@ impl Studio {
         snapshot.episode = checkpoint.episode;
         snapshot.checkpoint_step = Some(checkpoint.step);
         snapshot.controls = omitted.unwrap_or_else(|| ControlValues::of(&config));
-        to.create_with(&meta, &config, |staged| {
+        to.create_with(&meta, Some(&config), |staged| {
             copy_checkpoint(&checkpoint, staged)?;
             copy_prototypes(&from, staged, checkpoint.step)?;
             copy_store(&from, staged, &meta, &snapshot)

@@ -234,6 +234,7 @@ mod tests {
                 created: Timestamp::UNIX_EPOCH,
                 program: String::new(),
                 forked_from: None,
+                imported: None,
             },
             config: Arc::new(RunConfig::default()),
             snapshot: RunSnapshot::queued(&RunConfig::default()),

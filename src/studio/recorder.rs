@@ -292,6 +292,7 @@ mod tests {
             created: Timestamp::now(),
             program: String::new(),
             forked_from: None,
+            imported: None,
         };
         run.create(&meta, &RunConfig::default()).expect("creates");
         run

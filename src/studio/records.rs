@@ -35,7 +35,9 @@ pub(super) fn load(data_dir: &DataDir, data_sets: &DataSets, id: RunId) -> RunRe
     let run = data_dir.run(&id);
     match try_load(&run) {
         Ok(record) => {
-            data_sets.register(&record.config.data);
+            if record.meta.imported.is_none() {
+                data_sets.register(&record.config.data);
+            }
             record
         }
         Err(error) => {
@@ -47,7 +49,10 @@ pub(super) fn load(data_dir: &DataDir, data_sets: &DataSets, id: RunId) -> RunRe
 
 fn try_load(run: &RunDirectory) -> Result<RunRecord, StudioError> {
     let meta = run.read_meta()?;
-    let config = run.read_config()?;
+    let config = match &meta.imported {
+        Some(_) => RunConfig::default(),
+        None => run.read_config()?,
+    };
     let (stored, last_line) = stored(run)?;
     let snapshot = stored.unwrap_or_else(|| RunSnapshot::queued(&config));
     let external = snapshot.state.is_active() && run.is_locked()?;
@@ -104,6 +109,7 @@ fn broken(run: &RunDirectory, id: RunId, error: &StudioError) -> RunRecord {
             created: created(run),
             program: String::new(),
             forked_from: None,
+            imported: None,
         },
         config: Arc::new(config),
         snapshot,

@@ -29,6 +29,31 @@ pub struct RunMeta {
     /// The run and step that this one continues from, if it was forked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forked_from: Option<ForkOrigin>,
+    /// Where its curves were read, if it was not trained here; it then has no settings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<CurveOrigin>,
+}
+
+/// The event files of another program that a run was made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CurveOrigin {
+    /// Folder of the files on the machine that imported them.
+    pub directory: String,
+    /// Their names, in the order in which they were read.
+    pub files: Vec<String>,
+    /// When the first and the last point were recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recorded: Option<(Timestamp, Timestamp)>,
+}
+
+impl CurveOrigin {
+    /// Why the run cannot do what trained runs can.
+    pub(crate) fn refusal(&self) -> String {
+        format!(
+            "this run was imported from TensorBoard event files of {} and has curves only: no settings, no model, no checkpoints",
+            self.directory
+        )
+    }
 }
 
 /// Where a forked run comes from.
@@ -117,18 +142,18 @@ impl RunDirectory {
     /// # Errors
     /// When a file cannot be written or the run exists.
     pub fn create(&self, meta: &RunMeta, config: &RunConfig) -> Result<(), StudioError> {
-        self.create_with(meta, config, |_| Ok(()))
+        self.create_with(meta, Some(config), |_| Ok(()))
     }
 
     /// As [`RunDirectory::create`], with more files that `fill` puts into the directory before it
-    /// becomes visible.
+    /// becomes visible. Only a run that was imported has no settings.
     ///
     /// # Errors
     /// Also what `fill` answers; nothing is left behind then.
     pub(crate) fn create_with(
         &self,
         meta: &RunMeta,
-        config: &RunConfig,
+        config: Option<&RunConfig>,
         fill: impl FnOnce(&Self) -> Result<(), StudioError>,
     ) -> Result<(), StudioError> {
         let staged = self.path.with_file_name(format!(".new-{}", meta.id));
@@ -147,7 +172,7 @@ impl RunDirectory {
     fn stage(
         &self,
         meta: &RunMeta,
-        config: &RunConfig,
+        config: Option<&RunConfig>,
         fill: impl FnOnce(&Self) -> Result<(), StudioError>,
     ) -> Result<(), StudioError> {
         for folder in ["checkpoints", "artifacts"] {
@@ -155,8 +180,10 @@ impl RunDirectory {
             std::fs::create_dir_all(&folder).map_err(StudioError::io(&folder))?;
         }
         self.write_meta(meta)?;
-        let config_path = self.path.join("config.toml");
-        write_durably(&config_path, config.to_toml()?.as_bytes())?;
+        if let Some(config) = config {
+            let path = self.path.join("config.toml");
+            write_durably(&path, config.to_toml()?.as_bytes())?;
+        }
         fill(self)
     }
 
@@ -183,9 +210,14 @@ impl RunDirectory {
     /// Reads `config.toml`.
     ///
     /// # Errors
-    /// Names the file and the field that cannot be understood.
+    /// Names the file and the field that cannot be understood; an imported run has no settings.
     pub fn read_config(&self) -> Result<RunConfig, StudioError> {
         let path = self.path.join("config.toml");
+        if let (false, Ok(meta)) = (path.exists(), self.read_meta())
+            && let Some(origin) = meta.imported
+        {
+            return Err(StudioError::Conflict(origin.refusal()));
+        }
         let text = std::fs::read_to_string(&path).map_err(StudioError::io(&path))?;
         RunConfig::from_toml(&text).map_err(|e| StudioError::format(&path, e))
     }
@@ -300,6 +332,7 @@ mod tests {
             created: Timestamp::from_second(1_795_500_000).expect("time"),
             program: "test".into(),
             forked_from: None,
+            imported: None,
         }
     }
 

@@ -23,12 +23,17 @@ const LONGEST: usize = 100;
 impl RunId {
     /// A new id for a run created at `now`.
     pub fn new(now: Timestamp, preset: Preset) -> Self {
-        Self(format!(
-            "{}-{}-{}",
-            now.strftime("%Y%m%d-%H%M%S"),
-            preset.name(),
-            suffix(now)
-        ))
+        Self::with_word(now, preset.name())
+    }
+
+    /// A new id for a run that is imported at `now`.
+    pub fn of_import(now: Timestamp) -> Self {
+        Self::with_word(now, "imported")
+    }
+
+    fn with_word(now: Timestamp, word: &str) -> Self {
+        let time = now.strftime("%Y%m%d-%H%M%S");
+        Self(format!("{time}-{word}-{}", suffix(now)))
     }
 
     /// Takes a directory name for an id when it could be one.

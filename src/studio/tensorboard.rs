@@ -1,9 +1,15 @@
-//! A run's curves as a TensorBoard event file, so that `tensorboard --logdir` shows them beside
-//! others.
+//! TensorBoard's event files: a run's curves as one, so that `tensorboard --logdir` shows them beside
+//! others, and the curves of those that other programs wrote.
 //!
 //! Reads every point of a run: callers must be allowed to block.
 
+mod curves;
+mod event;
 mod event_file;
+mod follow;
+mod records;
+mod tensor;
+mod wire;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -13,6 +19,9 @@ use super::run_store::RunStore;
 use super::step_clock::StepClock;
 use super::{RunId, Studio, StudioError};
 use event_file::EventFile;
+
+pub(crate) use curves::Curves;
+pub use follow::CurveFollower;
 
 /// An event file before it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use protoclip::train::ControlValues;
 use serde::Serialize;
 
 use super::data_sets::DataSetId;
-use super::run_directory::{ForkOrigin, RunMeta};
+use super::run_directory::{CurveOrigin, ForkOrigin, RunMeta};
 use super::run_snapshot::{PhaseProgress, RunSnapshot};
 use super::{RunId, RunState};
 
@@ -17,7 +17,7 @@ use super::{RunId, RunState};
 #[derive(Debug, Clone)]
 pub(crate) struct RunRecord {
     pub(crate) meta: RunMeta,
-    /// Shared, since views are made often; the default one for a broken run.
+    /// Shared, since views are made often; the default one for a broken and for an imported run.
     pub(crate) config: Arc<RunConfig>,
     pub(crate) snapshot: RunSnapshot,
     pub(crate) eta_seconds: Option<f64>,
@@ -54,12 +54,14 @@ pub struct RunView {
     pub name: String,
     pub tags: Vec<String>,
     pub created: Timestamp,
-    pub preset: Preset,
+    /// None for an imported run, as all settings.
+    pub preset: Option<Preset>,
+    /// Empty for an imported run.
     pub model: String,
-    /// What a person calls the data: `built-in emoji`, or the file name.
+    /// What a person calls the data: `built-in emoji`, or the file name; empty for an imported run.
     pub data: String,
     /// Id of the data set under `/api/datasets/`.
-    pub data_set: DataSetId,
+    pub data_set: Option<DataSetId>,
     pub state: RunState,
     pub reason: Option<String>,
     /// Place in the queue, from 1, while it waits.
@@ -95,6 +97,8 @@ pub struct RunView {
     /// Whether the steering of the teacher's weight can do anything.
     pub has_teacher: bool,
     pub forked_from: Option<ForkOrigin>,
+    /// The event files that it was made of, if it was imported: it has curves and nothing else.
+    pub imported: Option<CurveOrigin>,
     /// Another process trains it; it can be watched but not steered here.
     pub external: bool,
     /// Its directory cannot be read; `reason` says why.
@@ -104,15 +108,16 @@ pub struct RunView {
 impl From<&RunRecord> for RunView {
     fn from(record: &RunRecord) -> Self {
         let (meta, snapshot) = (&record.meta, &record.snapshot);
+        let config = meta.imported.is_none().then_some(&record.config);
         Self {
             id: meta.id.clone(),
             name: meta.name.clone(),
             tags: meta.tags.clone(),
             created: meta.created,
-            preset: record.config.preset,
-            model: record.config.model.clone(),
-            data: data_name(&record.config.data),
-            data_set: DataSetId::of(&record.config.data),
+            preset: config.map(|config| config.preset),
+            model: config.map_or_else(String::new, |config| config.model.clone()),
+            data: config.map_or_else(String::new, |config| data_name(&config.data)),
+            data_set: config.map(|config| DataSetId::of(&config.data)),
             state: snapshot.state,
             reason: snapshot.reason.clone(),
             queue_position: record.queue_place,
@@ -134,8 +139,9 @@ impl From<&RunRecord> for RunView {
             latest: snapshot.latest.clone(),
             prototypes_step: snapshot.prototypes_step,
             checkpoint_step: snapshot.checkpoint_step,
-            has_teacher: record.config.teacher.kind != TeacherKind::None,
+            has_teacher: config.is_some_and(|c| c.teacher.kind != TeacherKind::None),
             forked_from: meta.forked_from.clone(),
+            imported: meta.imported.clone(),
             external: record.external,
             broken: record.broken,
         }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Studio, StudioError, niceness};
 
@@ -20,13 +20,14 @@ const MOST_RUNNING: usize = 2;
 const MOST_LISTED: usize = 40;
 
 /// What a piece of work does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkKind {
     Verify,
     Evaluate,
     Export,
     Import,
+    ImportCurves,
     OpenData,
 }
 

@@ -82,7 +82,12 @@ async fn lists_of_a_run_are_tables() {
     let config = table(&site, &format!("/api/runs/{id}/config.csv"), "text/csv").await;
     let preset = format!(
         "preset,\"{}\"",
-        site.studio.run(&id).expect("exists").preset.name()
+        site.studio
+            .run(&id)
+            .expect("exists")
+            .preset
+            .expect("trained here")
+            .name()
     );
     assert!(config.contains(&preset), "{config:?}");
     assert!(

@@ -14,6 +14,7 @@ mod event_stream;
 mod exports;
 mod gap;
 mod http_api;
+mod imported_runs;
 mod lifecycle;
 mod maps;
 mod pages;

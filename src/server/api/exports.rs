@@ -106,7 +106,7 @@ async fn runs(State(state): State<AppState>) -> Response {
             run.id,
             quoted(&run.name),
             run.state.name(),
-            run.preset.name(),
+            run.preset.map_or("", |preset| preset.name()),
             quoted(&run.model),
             quoted(&run.data),
             run.created,

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::super::endpoint::{ApiQuery, Endpoint};
 use super::super::{AppError, AppState};
 use super::JSON;
-use crate::studio::{CheckpointView, LogLine, RunEdit, RunId, RunView, StudioFacts};
+use crate::studio::{CheckpointView, CurveRequest, LogLine, RunEdit, RunId, RunView, StudioFacts};
 
 /// Log lines of one answer, unless asked otherwise, and at most.
 const LINES: usize = 1000;
@@ -26,6 +26,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .body("RunConfig")
             .success(201, JSON)
             .failures(&[400, 422]),
+        Endpoint::post(
+            "/api/runs/import",
+            "Start to import the curves of TensorBoard event files of this machine as finished runs",
+            import,
+        )
+        .body("CurveImport")
+        .success(202, JSON)
+        .failures(&[400, 409, 422]),
         Endpoint::get("/api/runs/{id}", "One run", one).failures(&[404]),
         Endpoint::patch("/api/runs/{id}", "Change name or tags", edit)
             .body("RunEdit")
@@ -72,6 +80,15 @@ async fn create(
     let id = state.ask(move |studio| studio.create(config)).await?;
     let location = [(header::LOCATION, format!("/api/runs/{id}"))];
     Ok((StatusCode::CREATED, location, Json(json!({"id": id}))))
+}
+
+async fn import(
+    State(state): State<AppState>,
+    body: Result<Json<CurveRequest>, JsonRejection>,
+) -> Result<impl IntoResponse, AppError> {
+    let Json(request) = body?;
+    let work = state.ask(move |studio| studio.import_curves(&request));
+    Ok((StatusCode::ACCEPTED, Json(work.await?)))
 }
 
 async fn one(

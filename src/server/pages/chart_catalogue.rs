@@ -1,24 +1,29 @@
 //! The charts of the Live and the Evaluate tab: which curves share one, in which hue, and what they mean.
 
 mod evaluation;
+mod recorded;
 mod single;
+
+use std::borrow::Cow;
 
 use protoclip::train::tag;
 use serde::Serialize;
 
+use super::address::percent;
 use crate::studio::RunView;
 
 pub(super) use evaluation::evaluation_charts;
+pub(super) use recorded::recorded_charts;
 pub(super) use single::{CurveTitle, curve_titles};
 
 /// One chart as the template and the browser take it.
 #[derive(Debug, Serialize)]
 pub(super) struct Chart {
-    pub(super) key: &'static str,
-    pub(super) title: &'static str,
+    pub(super) key: Cow<'static, str>,
+    pub(super) title: Cow<'static, str>,
     pub(super) unit: &'static str,
     #[serde(skip)]
-    pub(super) definition: &'static str,
+    pub(super) definition: Cow<'static, str>,
     pub(super) reference: Option<Reference>,
     /// Logarithmic values.
     pub(super) log: bool,
@@ -27,8 +32,8 @@ pub(super) struct Chart {
 
 #[derive(Debug, Serialize)]
 pub(super) struct ChartSeries {
-    pub(super) tag: &'static str,
-    pub(super) label: &'static str,
+    pub(super) tag: Cow<'static, str>,
+    pub(super) label: Cow<'static, str>,
     /// A hue of `web/styles/tokens.css`, the same for this curve on every page.
     pub(super) hue: &'static str,
 }
@@ -46,9 +51,17 @@ impl Chart {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// The curve that stands for the chart where no script runs.
-    pub(super) fn first_tag(&self) -> &'static str {
-        self.series.first().map_or("", |series| series.tag)
+    /// The curve that stands for the chart where no script runs, as it stands in an address.
+    pub(super) fn first_tag(&self) -> String {
+        let first = self.series.first();
+        first.map_or_else(String::new, ChartSeries::address)
+    }
+}
+
+impl ChartSeries {
+    /// The tag as it stands in an address.
+    pub(super) fn address(&self) -> String {
+        percent(&self.tag)
     }
 }
 
@@ -60,14 +73,16 @@ fn chart(
     definition: &'static str,
     lines: &[Line],
 ) -> Chart {
-    let series = lines
-        .iter()
-        .map(|&(tag, label, hue)| ChartSeries { tag, label, hue });
+    let series = lines.iter().map(|&(tag, label, hue)| ChartSeries {
+        tag: tag.into(),
+        label: label.into(),
+        hue,
+    });
     Chart {
-        key,
-        title,
+        key: key.into(),
+        title: title.into(),
         unit,
-        definition,
+        definition: definition.into(),
         reference: None,
         log: false,
         series: series.collect(),
@@ -102,9 +117,9 @@ pub(super) fn batch_charts() -> Vec<Chart> {
 pub(super) fn gap_charts(run: &RunView) -> Vec<Chart> {
     let shown = ["gap", "self-similarity", "feature-std"];
     let mut charts = spaces();
-    charts.retain(|chart| shown.contains(&chart.key));
+    charts.retain(|chart| shown.contains(&&*chart.key));
     for chart in &mut charts {
-        let known = |series: &ChartSeries| run.latest.contains_key(series.tag);
+        let known = |series: &ChartSeries| run.latest.contains_key(&*series.tag);
         if chart.series.iter().any(known) {
             chart.series.retain(known);
         }

@@ -3,10 +3,10 @@
 use askama::Template;
 use protoclip::train::{Phase, tag};
 
-use super::figures::{NONE, duration, figure, figure_or_none, grouped};
+use super::figures::{NONE, date_time, duration, figure, figure_or_none, grouped};
 use super::run_changes::difference_address;
 use super::run_live::lever_label;
-use crate::studio::{ForkOrigin, Request, RunState, RunView};
+use crate::studio::{CurveOrigin, ForkOrigin, Request, RunState, RunView};
 
 /// A state by word, shape and colour.
 #[derive(Debug, Template)]
@@ -24,6 +24,8 @@ pub(super) struct RunCard {
     pub(super) reason: Option<String>,
     /// The run that it was forked from.
     pub(super) origin: Option<Origin>,
+    /// The event files that it was made of, if it was imported.
+    pub(super) imported: Option<ImportLine>,
     pub(super) step: String,
     pub(super) total_steps: String,
     /// Counted from 1.
@@ -51,6 +53,31 @@ pub(super) struct Origin {
     pub(super) without: Option<String>,
     /// Address of the curves of the difference.
     pub(super) difference: String,
+}
+
+/// Where the curves of an imported run come from.
+#[derive(Debug)]
+pub(super) struct ImportLine {
+    pub(super) directory: String,
+    pub(super) files: usize,
+    /// The names of the files, one a line.
+    pub(super) names: String,
+    /// When the points were recorded; empty when they do not say.
+    pub(super) recorded: String,
+}
+
+impl ImportLine {
+    fn new(origin: &CurveOrigin) -> Self {
+        let recorded = origin
+            .recorded
+            .map(|(first, last)| format!("{} to {}", date_time(first), date_time(last)));
+        Self {
+            directory: origin.directory.clone(),
+            files: origin.files.len(),
+            names: origin.files.join("\n"),
+            recorded: recorded.unwrap_or_default(),
+        }
+    }
 }
 
 impl Origin {
@@ -88,14 +115,15 @@ impl RunCard {
                 .forked_from
                 .as_ref()
                 .map(|fork| Origin::new(view, fork)),
+            imported: view.imported.as_ref().map(ImportLine::new),
             step: grouped(view.step),
             total_steps: if view.total_steps > 0 {
                 grouped(view.total_steps)
             } else {
                 NONE.into()
             },
-            episode: grouped((view.episode + 1).min(view.total_episodes.max(1))),
-            total_episodes: grouped(view.total_episodes),
+            episode: episodes(view, (view.episode + 1).min(view.total_episodes.max(1))),
+            total_episodes: episodes(view, view.total_episodes),
             rate: figure_or_none(view.samples_per_second),
             eta: view
                 .eta_seconds
@@ -112,6 +140,14 @@ impl RunCard {
             can_steer: can(Request::Steer),
             can_delete: can(Request::Delete),
         }
+    }
+}
+
+/// A number of episodes; an imported run knows none.
+fn episodes(view: &RunView, count: u64) -> String {
+    match view.imported {
+        None => grouped(count),
+        Some(_) => NONE.into(),
     }
 }
 

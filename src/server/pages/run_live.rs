@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use protoclip::train::ControlValues;
 
-use super::chart_catalogue::{Chart, charts};
+use super::chart_catalogue::{Chart, charts, recorded_charts};
 use super::figures::{figure, typed};
 use super::respond::page;
 use super::run_card::RunCard;
@@ -39,6 +39,8 @@ struct RunHead {
 #[derive(Debug)]
 struct Dock {
     steerable: bool,
+    /// An imported run has nothing to steer, now or later.
+    imported: bool,
     /// Samples of an episode, for N/K; 0 while unknown.
     samples: usize,
     levers: Vec<Lever>,
@@ -77,7 +79,10 @@ pub(super) async fn live(
             } else {
                 "This run has no such points"
             },
-            charts: charts(&view),
+            charts: match view.imported {
+                None => charts(&view),
+                Some(_) => recorded_charts(&view, &studio.tags(&id)?),
+            },
             dock: Dock::new(&view, run.can_steer),
             changes,
             run,
@@ -105,6 +110,7 @@ impl Dock {
     fn new(view: &RunView, steerable: bool) -> Self {
         Self {
             steerable,
+            imported: view.imported.is_some(),
             samples: view.samples,
             levers: levers(&view.controls, view.has_teacher),
         }

@@ -1,18 +1,23 @@
-//! `/runs`: every run, filtered and sorted by its address.
+//! `/runs`: every run, filtered and sorted by its address, and the form that imports curves.
+
+mod import_form;
 
 use askama::Template;
-use axum::extract::{Query, State};
-use axum::response::Response;
+use axum::extract::{Form, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
 use protoclip::train::tag;
 use serde::{Deserialize, Serialize};
 
+use self::import_form::ImportForm;
 use super::address::address;
 use super::figures::date_time;
-use super::respond::page;
+use super::respond::{answer, html, page};
 use super::run_card::{RunCard, latest};
 use super::shell::Shell;
-use crate::server::AppState;
-use crate::studio::{RunState, RunView, Studio};
+use super::work_list::WorkList;
+use crate::server::{AppError, AppState};
+use crate::studio::{CurveRequest, RunState, RunView, Studio, WorkKind};
 
 /// The list's state, all of it in the address.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
@@ -35,6 +40,8 @@ struct RunsPage {
     shown: usize,
     rows: Vec<Row>,
     columns: Vec<Column>,
+    work: WorkList,
+    import: ImportForm,
 }
 
 #[derive(Debug, Template)]
@@ -78,20 +85,56 @@ pub(super) async fn list(
     Query(query): Query<ListQuery>,
 ) -> Response {
     page(state, shell, |studio, shell| {
-        let total = studio.runs().len();
+        let form = ImportForm::new(&CurveRequest::default(), &[]);
+        Ok(RunsPage::new(studio, shell, query, form))
+    })
+    .await
+}
+
+/// Starts to import curves; a wrong form comes back with its values and errors.
+pub(super) async fn import(
+    State(state): State<AppState>,
+    shell: Shell,
+    Form(request): Form<CurveRequest>,
+) -> Response {
+    let typed = request.clone();
+    match state
+        .ask(move |studio| studio.import_curves(&request))
+        .await
+    {
+        Ok(_) => Redirect::to("/runs").into_response(),
+        Err(AppError {
+            fields: Some(errors),
+            ..
+        }) => {
+            let for_problem = shell.clone();
+            let rendered = state.ask(move |studio| {
+                let form = ImportForm::new(&typed, &errors.errors);
+                let page = RunsPage::new(studio, shell, ListQuery::default(), form);
+                Ok(html(StatusCode::UNPROCESSABLE_ENTITY, &page))
+            });
+            answer(for_problem, rendered.await)
+        }
+        Err(error) => answer(shell, Err(error)),
+    }
+}
+
+impl RunsPage {
+    fn new(studio: &Studio, shell: Shell, query: ListQuery, import: ImportForm) -> Self {
         let rows = rows(studio, &query);
-        Ok(RunsPage {
+        Self {
+            work: WorkList::of_kind(studio, shell.clone(), WorkKind::ImportCurves),
             shell: shell.in_section("runs"),
             states: RunState::ALL.map(RunState::name).to_vec(),
             fragment: with_query("/fragments/runs", &query),
-            total,
+            total: studio.runs().len(),
             shown: rows.len(),
             rows,
             columns: columns(&query),
             query,
-        })
-    })
-    .await
+            import,
+        }
+    }
 }
 
 /// The table alone, for the page's live update.

@@ -46,16 +46,28 @@ const SHOWN: usize = 5;
 #[serde(default)]
 pub(super) struct WorkQuery {
     subject: String,
+    kind: Option<WorkKind>,
 }
 
 impl WorkList {
     /// Work about one checkpoint or data set; about any when `subject` is empty.
     pub(super) fn new(studio: &Studio, shell: Shell, subject: &str) -> Self {
+        Self::of(studio, shell, |view| {
+            subject.is_empty() || view.subject == subject
+        })
+    }
+
+    /// Work of one kind.
+    pub(super) fn of_kind(studio: &Studio, shell: Shell, kind: WorkKind) -> Self {
+        Self::of(studio, shell, |view| view.kind == kind)
+    }
+
+    fn of(studio: &Studio, shell: Shell, shown: impl Fn(&WorkView) -> bool) -> Self {
         let all = studio.work().into_iter();
-        let about = all.filter(|view| subject.is_empty() || view.subject == subject);
+        let shown = all.filter(|view| shown(view));
         Self {
             shell,
-            pieces: about.take(SHOWN).map(Piece::of).collect(),
+            pieces: shown.take(SHOWN).map(Piece::of).collect(),
         }
     }
 }
@@ -67,6 +79,7 @@ impl Piece {
             WorkKind::Evaluate => "Evaluate",
             WorkKind::Export => "Export",
             WorkKind::Import => "Import",
+            WorkKind::ImportCurves => "Import curves",
             WorkKind::OpenData => "Open",
         };
         let running = view.state == WorkState::Running;
@@ -76,6 +89,7 @@ impl Piece {
             title,
             href: match view.kind {
                 WorkKind::OpenData => format!("/datasets/{}", percent(&view.subject)),
+                WorkKind::ImportCurves => "/runs".into(),
                 _ => format!("/checkpoints/{}", percent(&view.subject)),
             },
             running,
@@ -116,7 +130,10 @@ pub(super) async fn list(
     Query(query): Query<WorkQuery>,
 ) -> Response {
     page(state, shell, move |studio, shell| {
-        Ok(WorkList::new(studio, shell, &query.subject))
+        Ok(match query.kind {
+            Some(kind) => WorkList::of_kind(studio, shell, kind),
+            None => WorkList::new(studio, shell, &query.subject),
+        })
     })
     .await
 }

@@ -85,7 +85,7 @@ impl Studio {
         let listed = |config: DataConfig| {
             let id = DataSetId::of(&config);
             let open = self.data_sets.opened(&config);
-            let using = runs.iter().filter(|run| run.data_set == id);
+            let using = runs.iter().filter(|run| run.data_set.as_ref() == Some(&id));
             ListedDataSet {
                 name: data_name(&config),
                 source: config.source,

@@ -76,7 +76,8 @@ pub struct Provenance {
     /// The newest kept checkpoint that is not later than the step.
     pub checkpoint: Option<CheckpointMark>,
     /// Seed of the run.
-    pub seed: u64,
+    /// None where the run was imported and its settings are unknown.
+    pub seed: Option<u64>,
 }
 
 /// A checkpoint and what identifies its content.
@@ -173,7 +174,8 @@ impl Provenance {
             seed,
             ..
         } = self;
-        format!("{name} ({run}), step {step}, {checkpoint}, seed {seed}")
+        let seed = seed.map_or_else(|| "imported".to_owned(), |seed| format!("seed {seed}"));
+        format!("{name} ({run}), step {step}, {checkpoint}, {seed}")
     }
 }
 

@@ -133,7 +133,7 @@ impl Studio {
     fn row(&self, id: &RunId, card: &PrototypeCard) -> Result<Row, StudioError> {
         let data_set = self.run(id)?.data_set;
         let picture = |sample: &SampleView, side: u32| {
-            let found = self.picture(&data_set, sample.sample).ok();
+            let found = self.picture(data_set.as_ref()?, sample.sample).ok();
             found.map(|picture| filling(&picture, side * SCALE))
         };
         let representatives = (REPRESENTATIVES * REPRESENTATIVES) as usize;

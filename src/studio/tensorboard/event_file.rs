@@ -5,8 +5,10 @@
 //! `summary.proto` only what a scalar needs is written:
 //!
 //! ```text
-//! Event   { 1: double wall_time, 2: int64 step, 3: string file_version, 5: Summary summary }
-//! Summary { 1: repeated Value { 1: string tag, 2: float simple_value } }
+//! Event      { 1: double wall_time, 2: int64 step, 3: string file_version, 5: Summary summary,
+//!              7: SessionLog session_log }
+//! Summary    { 1: repeated Value { 1: string tag, 2: float simple_value } }
+//! SessionLog { 1: enum status, 1 for START }
 //! ```
 
 use std::io::{self, Write};
@@ -58,18 +60,36 @@ impl<W: Write> EventFile<W> {
         self.record(&event)
     }
 
-    fn record(&mut self, event: &[u8]) -> io::Result<()> {
-        let length = (event.len() as u64).to_le_bytes();
-        self.out.write_all(&length)?;
-        self.out.write_all(&masked(&length).to_le_bytes())?;
-        self.out.write_all(event)?;
-        self.out.write_all(&masked(event).to_le_bytes())
+    /// Says that a session begins: what earlier files have of `step` and later ones is void.
+    pub(super) fn begin_session(&mut self, wall_time: f64, step: u64) -> io::Result<()> {
+        let mut event = timed(wall_time);
+        key(&mut event, 2, VARINT);
+        varint(&mut event, step);
+        message(&mut event, 7, &[0x08, 1]);
+        self.record(&event)
     }
+
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
+    fn record(&mut self, event: &[u8]) -> io::Result<()> {
+        write_record(&mut self.out, event)
+    }
+}
+
+/// Writes one record of a file.
+pub(super) fn write_record(out: &mut impl Write, data: &[u8]) -> io::Result<()> {
+    let length = (data.len() as u64).to_le_bytes();
+    out.write_all(&length)?;
+    out.write_all(&masked(&length).to_le_bytes())?;
+    out.write_all(data)?;
+    out.write_all(&masked(data).to_le_bytes())
 }
 
 /// TensorFlow rotates a checksum and adds a constant, since checksums of data that hold checksums
 /// are weak.
-fn masked(bytes: &[u8]) -> u32 {
+pub(super) fn masked(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes)
         .rotate_right(15)
         .wrapping_add(MASK_DELTA)

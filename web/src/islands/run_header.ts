@@ -50,7 +50,8 @@ export function fill(root: ParentNode, run: RunView): void {
   const texts: Record<string, string> = {
     step: grouped(run.step),
     total_steps: run.total_steps > 0 ? grouped(run.total_steps) : "–",
-    episode: grouped(Math.min(run.episode + 1, Math.max(run.total_episodes, 1))),
+    // The curves of an imported run know no episodes.
+    episode: run.total_episodes > 0 ? grouped(Math.min(run.episode + 1, run.total_episodes)) : "–",
     rate: figure(run.samples_per_second),
     eta: run.state === "running" ? duration(run.eta_seconds) : "–",
     phase: phaseText(run),

@@ -23,7 +23,7 @@ pub(in crate::server::pages) fn evaluation_charts(run: &RunView) -> Vec<Chart> {
     for chart in &mut charts {
         chart
             .series
-            .retain(|series| run.latest.contains_key(series.tag));
+            .retain(|series| run.latest.contains_key(&*series.tag));
     }
     charts.retain(|chart| !chart.series.is_empty());
     charts

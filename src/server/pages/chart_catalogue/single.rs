@@ -27,7 +27,7 @@ pub(in crate::server::pages) fn curve_titles<'a>(
         for series in &chart.series {
             if let Some(place) = open.iter().position(|tag| *tag == series.tag) {
                 open.remove(place);
-                found.push(CurveTitle::of(&chart, series.tag, series.label));
+                found.push(CurveTitle::of(&chart, &series.tag, &series.label));
             }
         }
     }
@@ -41,12 +41,12 @@ impl CurveTitle {
         Self {
             tag: tag.to_owned(),
             title: if alone {
-                chart.title.to_owned()
+                chart.title.to_string()
             } else {
                 format!("{}, {label}", chart.title)
             },
             unit: chart.unit,
-            definition: chart.definition.to_owned(),
+            definition: chart.definition.to_string(),
         }
     }
 

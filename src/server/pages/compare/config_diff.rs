@@ -14,6 +14,8 @@ pub(super) struct ConfigDiff {
     pub(super) rows: Vec<DiffRow>,
     /// Settings that are the same everywhere.
     pub(super) same: usize,
+    /// Runs without settings, since they were imported; then none are compared.
+    pub(super) without: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -33,6 +35,15 @@ pub(super) struct DiffValue {
 
 impl ConfigDiff {
     pub(super) fn read(studio: &Studio, views: &[RunView]) -> Result<Self, StudioError> {
+        let imported = views.iter().filter(|view| view.imported.is_some());
+        let without: Vec<String> = imported.map(|view| view.name.clone()).collect();
+        if !without.is_empty() {
+            return Ok(Self {
+                rows: Vec::new(),
+                same: 0,
+                without,
+            });
+        }
         let configs: Vec<Arc<RunConfig>> = views
             .iter()
             .map(|view| studio.config(&view.id))
@@ -57,6 +68,7 @@ impl ConfigDiff {
         Self {
             same: all - rows.len(),
             rows,
+            without: Vec::new(),
         }
     }
 }

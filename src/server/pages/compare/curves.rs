@@ -58,9 +58,13 @@ pub(super) fn compared_charts(
     let ids: Vec<RunId> = views.iter().map(|view| view.id.clone()).collect();
     let shared = studio.shared_tags(&ids)?;
     let titles = curve_titles(views, shared.keys().map(String::as_str));
-    let (charts, more): (Vec<_>, Vec<_>) = titles
+    let (mut charts, mut more): (Vec<_>, Vec<_>) = titles
         .into_iter()
         .partition(|curve| curve.title != curve.tag && !MACHINE.contains(&curve.tag.as_str()));
+    // Imported runs may have no curve that is known here.
+    if charts.is_empty() {
+        std::mem::swap(&mut charts, &mut more);
+    }
     let list = ids.iter().map(RunId::as_str).collect::<Vec<_>>().join(",");
     let chart = |curve: CurveTitle| {
         let csv = format!("runs={list}&tag={}&of={}", percent(&curve.tag), of.name());

@@ -121,9 +121,12 @@ fn settings(studio: &Studio, runs: &[RunView]) -> Result<Table, CellFailure> {
     let mut sides = Vec::new();
     for run in runs {
         let mut flat = Map::new();
-        let config = serde_json::to_value(&*studio.config(&run.id)?)
-            .map_err(|error| CellFailure::Failed(error.to_string()))?;
-        flatten("", &config, &mut flat);
+        // An imported run has no settings.
+        if run.imported.is_none() {
+            let config = serde_json::to_value(&*studio.config(&run.id)?)
+                .map_err(|error| CellFailure::Failed(error.to_string()))?;
+            flatten("", &config, &mut flat);
+        }
         flat.remove("name");
         sides.push(flat);
     }

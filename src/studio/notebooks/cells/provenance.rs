@@ -22,6 +22,9 @@ pub(in super::super) fn of_run(
             step: checkpoint.step,
             hash: checkpoint.hash,
         }),
-        seed: studio.config(&run.id)?.seed,
+        seed: match run.imported {
+            None => Some(studio.config(&run.id)?.seed),
+            Some(_) => None,
+        },
     })
 }

@@ -148,7 +148,11 @@ fn open(studio: &Studio, runs: &[RunView]) -> Result<Connection, CellFailure> {
     ));
     connection.execute_batch(&setup).map_err(failed)?;
     for run in runs {
-        let seed = studio.config(&run.id)?.seed;
+        // An imported run has no settings.
+        let seed = match run.imported {
+            None => Some(studio.config(&run.id)?.seed),
+            Some(_) => None,
+        };
         connection
             .execute(
                 "INSERT INTO runs VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
@@ -156,9 +160,9 @@ fn open(studio: &Studio, runs: &[RunView]) -> Result<Connection, CellFailure> {
                     run.id.as_str(),
                     &run.name,
                     run.state.name(),
-                    run.preset.name(),
+                    run.preset.map(|preset| preset.name()),
                     run.step,
-                    i64::from_ne_bytes(seed.to_ne_bytes()),
+                    seed.map(|seed| i64::from_ne_bytes(seed.to_ne_bytes())),
                 ),
             )
             .map_err(failed)?;

@@ -215,7 +215,9 @@ fn shown(studio: &Studio, id: &RunId, complete: bool) -> Result<Made, CellFailur
     let mut row = |what: &str, value: String| table.rows.push(vec![what.into(), value]);
     row("run", format!("{} ({})", run.name, run.id));
     row("state", run.state.name().into());
-    row("method", run.preset.title().into());
+    if let Some(preset) = run.preset {
+        row("method", preset.title().into());
+    }
     row("model", run.model.clone());
     row("data", run.data.clone());
     row("steps", format!("{} of {}", run.step, run.total_steps));
