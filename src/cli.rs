@@ -6,6 +6,7 @@ mod doctor;
 mod evaluate;
 mod export;
 mod import;
+mod notebook;
 mod serve;
 mod signals;
 mod train;
@@ -42,6 +43,7 @@ pub fn run(command: Command) -> ExitCode {
         Command::Import(settings) => import::import(settings),
         Command::Export(settings) => export::export(settings),
         Command::Evaluate(settings) => evaluate::evaluate(&settings),
+        Command::Notebook(settings) => notebook::notebook(*settings),
         Command::Bench(settings) => bench::bench(&settings),
         Command::Doctor(settings) => doctor::doctor(settings),
     };

@@ -2,6 +2,7 @@
 
 mod bench;
 mod evaluate;
+mod notebook;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -13,6 +14,10 @@ pub use bench::{
     BenchTrainStep, BenchTsne, BenchWork, KernelsName, PrecisionName,
 };
 pub use evaluate::{EvaluateSettings, SourceKind};
+pub use notebook::{
+    NotebookExport, NotebookFormat, NotebookRun, NotebookSettings, NotebookSource, NotebookVerify,
+    NotebookWork,
+};
 
 /// Interactive studio for prototypical contrastive language-image pretraining.
 #[derive(Debug, Parser)]
@@ -28,6 +33,8 @@ Examples:
   protoclip-studio export CHECKPOINT --out DIR
                                              a model for OpenCLIP
   protoclip-studio evaluate RUN_ID           measure the latest checkpoint of a run
+  protoclip-studio notebook verify findings.md
+                                             compute a notebook again and compare
   protoclip-studio bench kmeans --features F.npy --k 1000
                                              time one piece of work
   protoclip-studio doctor                    what this machine offers"
@@ -66,6 +73,8 @@ pub enum Command {
     Export(ExportSettings),
     /// Measure a checkpoint: zero-shot, retrieval, grouping, linear probe
     Evaluate(Box<EvaluateSettings>),
+    /// Run, verify or export a notebook: findings that re-run
+    Notebook(Box<NotebookSettings>),
     /// Time one piece of work, such as k-means; one JSON line
     Bench(BenchSettings),
     /// Print what this machine offers: devices, instructions, threads, disk

@@ -392,7 +392,12 @@ impl Studio {
         path.map(|path| RunStore::read(&path)).transpose()
     }
 
-    /// Its file.
+    /// The directory of a run.
+    fn run_path(&self, id: &RunId) -> std::path::PathBuf {
+        self.data_dir.run(id).path().to_owned()
+    }
+
+    /// Its database as a file.
     fn database(&self, id: &RunId) -> Result<Option<std::path::PathBuf>, StudioError> {
         self.readable(id)?;
         let path = self.data_dir.run(id).database();

@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ pub(super) fn serve(settings: ServeSettings) -> anyhow::Result<()> {
     refuse_open_address(settings.host)?;
     let device = DeviceChoice::parse(&settings.device).map_err(|e| UsageError(e.to_string()))?;
     device.open()?;
-    let studio = open_studio(&settings)?;
+    let studio = open_studio(settings.data_dir.clone(), &settings.device)?;
     let listener = bind(settings.host, settings.port)?;
     let address = listener.local_addr().context("cannot read the address")?;
     let url = format!("http://{address}");
@@ -53,8 +54,9 @@ fn refuse_open_address(host: IpAddr) -> anyhow::Result<()> {
     Err(UsageError(message).into())
 }
 
-fn open_studio(settings: &ServeSettings) -> anyhow::Result<Arc<Studio>> {
-    let root = data_dir_or_default(settings.data_dir.clone())
+/// A studio over the data directory that was given, or the user's.
+pub(super) fn open_studio(data_dir: Option<PathBuf>, device: &str) -> anyhow::Result<Arc<Studio>> {
+    let root = data_dir_or_default(data_dir)
         .ok_or_else(|| UsageError("HOME is not set; give a data directory".into()))?;
     let data_dir = DataDir::open(&root)
         .with_context(|| "the data directory cannot be used; give another one")?;
@@ -65,7 +67,7 @@ fn open_studio(settings: &ServeSettings) -> anyhow::Result<Arc<Studio>> {
         data_dir,
         data_sets,
         runner: Arc::new(runner),
-        default_device: settings.device.clone(),
+        default_device: device.to_owned(),
     })?)
 }
 

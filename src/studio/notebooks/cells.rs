@@ -23,7 +23,7 @@ use serde_json::{Map, Value, json};
 use super::super::{Studio, StudioError};
 use super::cell::{Cell, CellKind};
 use super::control::Choice;
-use super::output::{CellOutput, Made};
+use super::output::{CellOutput, Made, MadeBlock};
 
 pub(super) use provenance::of_run as provenance;
 pub(super) use values::Values;
@@ -118,6 +118,20 @@ pub(super) fn inputs(
 /// # Errors
 /// When it was cancelled, or says what is wrong and how to mend it.
 pub(super) fn make(cell: &Cell, context: &Context<'_>) -> Result<Made, CellFailure> {
+    let mut made = make_untitled(cell, context)?;
+    let first = made.blocks.iter_mut().find_map(|block| match block {
+        MadeBlock::Table(table) => Some(table),
+        MadeBlock::Figure { .. } | MadeBlock::Text(_) => None,
+    });
+    if let (Some(table), Some(title)) = (first, context.values.text("title")?)
+        && table.title.is_empty()
+    {
+        title.clone_into(&mut table.title);
+    }
+    Ok(made)
+}
+
+fn make_untitled(cell: &Cell, context: &Context<'_>) -> Result<Made, CellFailure> {
     match cell.kind {
         CellKind::Control => Ok(Made::default()),
         CellKind::Run => run::make(context),

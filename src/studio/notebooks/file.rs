@@ -108,16 +108,19 @@ impl NotebookFile {
         let error = || StudioError::io(&self.path);
         let found = fs::metadata(&self.path).map_err(error())?;
         if found.len() > MOST_TEXT {
-            let message = format!("{} bytes; a notebook has at most {MOST_TEXT}", found.len());
-            return Err(StudioError::format(&self.path, message));
+            return Err(StudioError::Conflict(format!(
+                "{} has {} bytes; a notebook has at most {MOST_TEXT}",
+                self.path.display(),
+                found.len()
+            )));
         }
         let bytes = fs::read(&self.path).map_err(error())?;
         let text = String::from_utf8(bytes).map_err(|e| {
             let at = e.utf8_error().valid_up_to();
-            StudioError::format(
-                &self.path,
-                format!("byte {at} is no UTF-8; save it as UTF-8"),
-            )
+            StudioError::Conflict(format!(
+                "byte {at} of {} is no UTF-8; save it as UTF-8",
+                self.path.display()
+            ))
         })?;
         let modified = found.modified().ok();
         let since = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
-use super::super::{Studio, StudioError};
+use super::super::{ConfigErrors, Studio, StudioError};
 use super::cell::{Cell, CellClass, CellKind};
 use super::cells::{self, CellFailure, Context, Values};
 use super::document::Document;
@@ -75,6 +75,23 @@ pub(super) struct Pass<'a> {
 }
 
 impl RunCells {
+    /// Whether the cells that it names can be run.
+    ///
+    /// # Errors
+    /// Names the first that cannot.
+    pub(super) fn check(&self, plan: &Plan) -> Result<(), ConfigErrors> {
+        let is_known = |id: &String| plan.cells.iter().any(|cell| cell.id == *id);
+        match self.cells.iter().find(|id| !is_known(id)) {
+            None => Ok(()),
+            Some(unknown) => {
+                let message = format!(
+                    "there is no cell {unknown} that can be run; see the problems of the notebook"
+                );
+                Err(ConfigErrors::one("cells", message))
+            }
+        }
+    }
+
     /// Takes up what another request asks for.
     pub(super) fn merge(&mut self, other: Self) {
         for cell in other.cells {
@@ -224,8 +241,12 @@ fn is_wanted(
     if asked.cells.contains(&cell.id) {
         return true;
     }
+    // A cell waits for those that it refers to.
+    if standing.values.is_none() {
+        return false;
+    }
     let has_failed = output.is_some_and(|output| output.error.is_some());
-    // Without a key nothing was tried yet, or the reason is known already.
+    // Without a key a value is wrong, which is tried only when a person asks.
     let is_stale = !standing.fresh && (standing.key.is_some() || asked.which >= Which::Stale);
     match cell.class() {
         CellClass::Effect => asked.effects && (is_stale || has_failed),

@@ -241,16 +241,7 @@ impl Studio {
     ) -> Result<NotebookView, StudioError> {
         let file = self.known_notebook(name)?;
         let plan = Plan::of(&Document::read(&file.read()?.text));
-        let unknown = asked
-            .cells
-            .iter()
-            .find(|id| plan.cells.iter().all(|cell| cell.id != **id));
-        if let Some(unknown) = unknown {
-            let message = format!(
-                "there is no cell {unknown} that can be run; see the problems of the notebook"
-            );
-            return Err(ConfigErrors::one("cells", message).into());
-        }
+        asked.check(&plan)?;
         self.run_cells(name, file, asked.clone())?;
         self.notebook(name)
     }
@@ -279,8 +270,8 @@ impl Studio {
         name: &NotebookName,
         to: &str,
     ) -> Result<NotebookView, StudioError> {
-        let to = NotebookName::parse(to)?;
         let from = self.known_notebook(name)?;
+        let to = NotebookName::parse(to)?;
         self.free(&to)?;
         self.notebooks.forget(from.path())?;
         let target = self.data_dir.notebook(&to);

@@ -14,7 +14,7 @@ use super::plan::Plan;
 use super::resolve::{Fields, resolve};
 
 /// Values of controls that replace those of the file, for one pass.
-pub(super) type Overrides = BTreeMap<String, Value>;
+pub type Overrides = BTreeMap<String, Value>;
 
 /// What is known of a cell before it is run.
 #[derive(Debug, Clone, Default)]

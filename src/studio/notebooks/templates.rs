@@ -15,12 +15,32 @@ pub struct NotebookTemplate {
     pub text: &'static str,
 }
 
-pub(super) const ALL: &[NotebookTemplate] = &[NotebookTemplate {
-    name: "look",
-    title: "Look at a run",
-    about: "Losses, prototypes, maps and gap of a run that you choose.",
-    text: include_str!("templates/look.md"),
-}];
+pub(super) const ALL: &[NotebookTemplate] = &[
+    NotebookTemplate {
+        name: "look",
+        title: "Look at a run",
+        about: "Losses, prototypes, maps and gap of a run that you choose.",
+        text: include_str!("templates/look.md"),
+    },
+    NotebookTemplate {
+        name: "tour",
+        title: "A tour of prototypes",
+        about: "Trains a run on the built-in emoji and looks at what its prototypes hold.",
+        text: include_str!("../../../docs/notebooks/tour.md"),
+    },
+    NotebookTemplate {
+        name: "modality-gap",
+        title: "Grouping under a growing modality gap",
+        about: "CLIP, ProtoCLIP without back translation and ProtoCLIP, the gap moved by hand.",
+        text: include_str!("../../../docs/notebooks/modality-gap.md"),
+    },
+    NotebookTemplate {
+        name: "teacher-weight",
+        title: "What the teacher's weight does",
+        about: "Four runs with different weights of the external teacher, side by side.",
+        text: include_str!("../../../docs/notebooks/teacher-weight.md"),
+    },
+];
 
 /// The text of a template.
 ///

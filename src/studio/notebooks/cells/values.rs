@@ -119,7 +119,12 @@ impl<'a> Values<'a> {
     }
 }
 
+/// The run with an id; `latest` is the newest one.
 fn known(studio: &Studio, key: &str, id: &str) -> Result<RunView, String> {
+    if id == "latest" {
+        let newest = studio.runs().into_iter().find(|run| !run.broken);
+        return newest.ok_or_else(|| format!("{key}: there are no runs yet"));
+    }
     let missing = |_| {
         let newest: Vec<String> = studio
             .runs()
