@@ -1,5 +1,5 @@
-// Builds web/ into ../static: dist/app.js, dist/points_worker.js, dist/app.css,
-// the icons and the fonts.
+// Builds web/ into ../static: dist/app.js, dist/notebook.js, dist/points_worker.js,
+// dist/app.css, licences, the icons and the fonts.
 //
 //   node build.mjs             writes the files
 //   node build.mjs --compare   builds in memory and fails when a committed file differs
@@ -15,10 +15,10 @@ const browsers = ["chrome120", "firefox120", "safari17"];
 
 /** Icons in the sprite; the names are those of the lucide set. */
 const ICONS = [
-  "activity", "archive", "arrow-down-wide-narrow", "arrow-right", "book-open", "chart-line", "check", "chevron-left", "chevron-right",
+  "activity", "archive", "arrow-down", "arrow-down-wide-narrow", "arrow-right", "arrow-up", "book-open", "chart-line", "check", "chevron-left", "chevron-right",
   "circle-help", "circle-stop", "command", "cpu", "database", "download", "ellipsis", "flag", "git-fork", "hard-drive", "lasso-select", "maximize", "map",
   "house",
-  "image", "list", "pause", "pencil", "pin", "pin-off", "play", "plus", "refresh-cw", "save", "search",
+  "image", "list", "notebook-text", "pause", "pencil", "pin", "pin-off", "play", "plus", "redo-2", "refresh-cw", "save", "search",
   "settings", "sliders-horizontal", "sun-moon", "table", "text", "trash-2", "triangle-alert", "undo-2", "upload", "x",
 ];
 
@@ -37,6 +37,7 @@ async function scripts() {
   const result = await build({
     entryPoints: {
       app: join(here, "src/app.ts"),
+      notebook: join(here, "src/notebook.ts"),
       points_worker: join(here, "src/space/points_worker.ts"),
       style: join(here, "styles/app.css"),
     },
@@ -84,10 +85,25 @@ async function fonts() {
 }
 
 async function outputs() {
-  const uplot = await readFile(join(here, "node_modules/uplot/LICENSE"));
-  const kdbush = await readFile(join(here, "node_modules/kdbush/LICENSE"));
-  const parts = await Promise.all([scripts(), sprite(), fonts()]);
-  return [...parts.flat(), ["dist/LICENSE-uplot.txt", uplot], ["dist/LICENSE-kdbush.txt", kdbush]];
+  const parts = await Promise.all([scripts(), sprite(), fonts(), licences()]);
+  return parts.flat();
+}
+
+/** What the bundles hold of others keeps its licence beside them. */
+const LICENCES = {
+  uplot: "uplot",
+  kdbush: "kdbush",
+  codemirror: "@codemirror/view",
+  lezer: "@lezer/markdown",
+};
+
+async function licences() {
+  return Promise.all(
+    Object.entries(LICENCES).map(async ([name, from]) => [
+      join("dist", `LICENSE-${name}.txt`),
+      await readFile(join(here, "node_modules", from, "LICENSE")),
+    ]),
+  );
 }
 
 async function write(files) {

@@ -9,6 +9,7 @@ mod data_sets;
 mod exports;
 mod gap;
 mod maps;
+mod notebooks;
 mod over_time;
 mod picture;
 mod prototype_figures;
@@ -24,6 +25,7 @@ mod work;
 use super::endpoint::Endpoint;
 
 pub(super) use checkpoints::id_of as checkpoint_id;
+pub(super) use notebooks::name_of as notebook_name;
 
 const JSON: &str = "application/json";
 
@@ -47,6 +49,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         checkpoints::endpoints(),
         work::endpoints(),
         maps::endpoints(),
+        notebooks::endpoints(),
     ]
     .into_iter()
     .flatten()

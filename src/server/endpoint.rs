@@ -20,6 +20,8 @@ pub struct Endpoint {
     pub query: &'static [(&'static str, &'static str)],
     /// Name of the schema of its JSON body.
     pub body: Option<&'static str>,
+    /// Content type of its body, where that is a text.
+    pub text_body: Option<&'static str>,
     /// Status and content type of its success.
     pub success: (u16, &'static str),
     /// Statuses of its failures, besides those of every route.
@@ -52,6 +54,14 @@ impl Endpoint {
         Self::new(Method::PATCH, MethodFilter::PATCH, path, summary, handler)
     }
 
+    pub(super) fn put<H, T>(path: &'static str, summary: &'static str, handler: H) -> Self
+    where
+        H: Handler<T, AppState>,
+        T: 'static,
+    {
+        Self::new(Method::PUT, MethodFilter::PUT, path, summary, handler)
+    }
+
     pub(super) fn delete<H, T>(path: &'static str, summary: &'static str, handler: H) -> Self
     where
         H: Handler<T, AppState>,
@@ -77,6 +87,7 @@ impl Endpoint {
             summary,
             query: &[],
             body: None,
+            text_body: None,
             success: (200, "application/json"),
             failures: &[],
             handler: on(filter, handler),
@@ -90,6 +101,11 @@ impl Endpoint {
 
     pub(super) fn body(mut self, schema: &'static str) -> Self {
         self.body = Some(schema);
+        self
+    }
+
+    pub(super) fn text_body(mut self, content_type: &'static str) -> Self {
+        self.text_body = Some(content_type);
         self
     }
 

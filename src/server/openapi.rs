@@ -58,6 +58,10 @@ fn operation(endpoint: &Endpoint) -> Value {
         operation["requestBody"] =
             json!({"content": {"application/json": {"schema": reference(schema)}}});
     }
+    if let Some(content_type) = endpoint.text_body {
+        operation["requestBody"] =
+            json!({"content": {content_type: {"schema": {"type": "string"}}}});
+    }
     operation
 }
 
@@ -82,7 +86,9 @@ fn meaning(status: u16) -> &'static str {
         400 => "the request cannot be read",
         404 => "there is no such thing",
         409 => "the state does not allow it",
+        412 => "it was changed meanwhile; the answer holds what is there",
         422 => "settings are wrong",
+        428 => "If-Match is missing",
         503 => "try again soon",
         _ => "failure",
     }
@@ -118,6 +124,21 @@ fn schemas() -> Value {
             "space": {"type": "string", "enum": ["image", "text", "joint"]},
             "method": {"type": "string", "enum": ["tsne", "pca", "diffusion", "random"]},
             "features": {"type": "string", "enum": ["clustered", "tower"]},
+        }},
+        "NewNotebook": {"type": "object", "required": ["name"], "properties": {
+            "name": {"type": "string"},
+            "template": {"type": "string", "description": "name of a template; empty when absent"},
+            "text": {"type": "string", "description": "the text itself"},
+        }},
+        "NotebookEdit": {"type": "object", "properties": {"name": {"type": "string"}}},
+        "ControlValue": {"type": "object", "properties": {"value": {}}},
+        "RunCells": {"type": "object", "properties": {
+            "cells": {"type": "array", "items": {"type": "string"}},
+            "which": {"type": "string", "enum": ["views", "stale", "all"], "default": "views"},
+            "effects": {"type": "boolean", "default": false},
+        }},
+        "CellName": {"type": "object", "properties": {
+            "cell": {"type": "string", "description": "all cells when absent"},
         }},
         "RunEdit": {"type": "object", "properties": {
             "name": {"type": "string"},

@@ -18,6 +18,8 @@ mod imported;
 mod learn;
 mod measure_catalogue;
 mod new_run;
+mod notebook;
+mod notebooks;
 mod over_time;
 mod problem;
 mod prototype;
@@ -66,6 +68,14 @@ fn shelves() -> Router<AppState> {
         .route("/datasets/add", post(data_sets::add))
         .route("/datasets/{id}", get(data_set::one))
         .route("/datasets/{id}/open", post(data_sets::open))
+        .route("/notebooks", get(notebooks::list).post(notebooks::create))
+        .route("/notebooks/{name}", get(notebook::one))
+        .route("/notebooks/{name}/parts", get(notebook::parts))
+        .route("/notebooks/{name}/run", post(notebook::run))
+        .route("/notebooks/{name}/cancel", post(notebook::cancel))
+        .route("/notebooks/{name}/cells/{id}/set", post(notebook::set))
+        .route("/notebooks/{name}/rename", post(notebook::rename))
+        .route("/notebooks/{name}/delete", post(notebook::delete))
         .route("/learn", get(learn::learn))
         .route("/settings", get(settings::settings).post(settings::save))
         .route("/settings/trash/empty", post(settings::empty_trash))

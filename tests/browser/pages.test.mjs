@@ -45,6 +45,7 @@ const addresses = () => [
   "/checkpoints",
   "/datasets",
   "/learn",
+  "/notebooks",
   "/settings",
   "/datasets/builtin",
   `/runs/${run}`,

@@ -41,7 +41,7 @@ export async function until(what, check, patience = PATIENCE_MS) {
   }
 }
 
-/** A served studio: `url`, `api(method, path, body)`, `finished(run)` and `close()`. */
+/** A served studio: `url`, its `folder`, `api(method, path, body)`, `finished(run)` and `close()`. */
 export async function startStudio() {
   const folder = await mkdtemp(join(tmpdir(), "protoclip-browser-"));
   const port = await freePort();
@@ -80,7 +80,7 @@ export async function startStudio() {
       assert.notEqual(run.state, "failed", run.reason);
       return run.state === "finished" ? run : null;
     });
-  return { url, api, finished, close };
+  return { url, folder, api, finished, close };
 }
 
 /** What gives a headless browser WebGL without a graphics card. */

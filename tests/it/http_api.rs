@@ -342,6 +342,8 @@ async fn the_description_lists_every_route_and_each_one_answers() {
             .replace("{k}", "0")
             .replace("{n}", "0")
             .replace("{step}", "0")
+            .replace("{name}", "none")
+            .replace("{hash}", "0")
             .replace("{field}", "proto_weight");
         let query = if path.contains("series") {
             "?tag=a"

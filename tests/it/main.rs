@@ -17,6 +17,7 @@ mod http_api;
 mod imported_runs;
 mod lifecycle;
 mod maps;
+mod notebook_pages;
 mod notebooks;
 mod pages;
 mod program;

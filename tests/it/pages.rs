@@ -38,6 +38,7 @@ fn pages_of(id: &RunId) -> Vec<String> {
         "/checkpoints",
         "/datasets",
         "/learn",
+        "/notebooks",
         "/settings",
         "/datasets/builtin?q=fox",
         "/checkpoints?q=a&kind=pinned",

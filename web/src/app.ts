@@ -20,6 +20,7 @@ import { mountKeys } from "./shell/keys.ts";
 import { mountTheme } from "./shell/theme.ts";
 import { mountWork } from "./islands/work.ts";
 import { hub } from "./stream/hub.ts";
+import { HUB_REQUEST, type HubRequest } from "./stream/messages.ts";
 
 document.documentElement.dataset["script"] = "on";
 mountTheme();
@@ -42,4 +43,5 @@ mountCopyLinks();
 mountGap();
 mountPrototypeGroups();
 mountBatch();
+document.addEventListener(HUB_REQUEST, (event) => (event as CustomEvent<HubRequest>).detail(hub));
 hub.start();

@@ -6,6 +6,7 @@ use axum::response::Response;
 use protoclip::train::tag;
 
 use super::figures::{bytes, date_time};
+use super::notebooks::NotebookRow;
 use super::respond::page;
 use super::run_card::{RunCard, latest};
 use super::shell::Shell;
@@ -18,6 +19,7 @@ struct HomePage {
     shell: Shell,
     active: Vec<ActiveRun>,
     recent: Vec<RecentRun>,
+    notebooks: Vec<NotebookRow>,
     machine: Vec<Fact>,
 }
 
@@ -52,6 +54,8 @@ pub(super) struct Fact {
 
 /// Runs that ended and are listed on the page.
 const RECENT: usize = 8;
+/// Notebooks that are listed on the page.
+const NOTEBOOKS: usize = 6;
 const SPARK_BUCKETS: usize = 100;
 const SPARK_WIDTH: f64 = 200.0;
 const SPARK_HEIGHT: f64 = 48.0;
@@ -63,6 +67,7 @@ pub(super) async fn home(State(state): State<AppState>, shell: Shell) -> Respons
             shell: shell.in_section("home"),
             active: active(studio, &runs)?,
             recent: recent(&runs),
+            notebooks: notebooks(studio)?,
             machine: machine(studio),
         })
     })
@@ -109,6 +114,15 @@ fn recent(runs: &[RunView]) -> Vec<RecentRun> {
             created_iso: run.created.to_string(),
         })
         .collect()
+}
+
+/// Those that can be read and were changed lately.
+fn notebooks(studio: &Studio) -> Result<Vec<NotebookRow>, StudioError> {
+    let readable = studio
+        .notebooks()?
+        .into_iter()
+        .filter(|n| n.broken.is_none());
+    Ok(readable.take(NOTEBOOKS).map(NotebookRow::of).collect())
 }
 
 fn machine(studio: &Studio) -> Vec<Fact> {

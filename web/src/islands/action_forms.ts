@@ -22,8 +22,8 @@ async function submit(form: HTMLFormElement): Promise<void> {
   const buttons = [...form.querySelectorAll("button")];
   for (const button of buttons) button.disabled = true;
   try {
-    const answer = await call<{ id?: string } | null>(method, path, bodyOf(form));
-    if (go) location.assign(go.replace("{id}", encodeURIComponent(answer?.id ?? "")));
+    const answer = await call<{ id?: string; name?: string } | null>(method, path, bodyOf(form));
+    if (go) location.assign(go.replace(/\{(id|name)\}/, (_, key: "id" | "name") => encodeURIComponent(answer?.[key] ?? "")));
     else if (done) toast(done, "good", undoOf(form));
     form.dispatchEvent(new CustomEvent("studio:done", { bubbles: true }));
   } catch (error) {

@@ -19,6 +19,11 @@ interface PrototypeHit {
   size: number;
 }
 
+interface NotebookHit {
+  name: string;
+  title: string;
+}
+
 const SHOWN = 12;
 const WORDS_SHOWN = 6;
 const PAUSE_MS = 200;
@@ -28,6 +33,7 @@ const PAGES: [string, string][] = [
   ["Runs", "/runs"],
   ["New run", "/runs/new"],
   ["Compare runs", "/compare"],
+  ["Notebooks", "/notebooks"],
   ["Checkpoints", "/checkpoints"],
   ["Data sets", "/datasets"],
   ["Learn", "/learn"],
@@ -90,14 +96,18 @@ class Palette {
     this.items = [...pages(), ...appearance()];
     this.dialog.showModal();
     this.show();
-    void call<RunView[]>("GET", "/api/runs").then(
-      (runs) => {
-        this.runs = runs;
-        this.items = [...pages(), ...actions(runs), ...runItems(runs), ...appearance()];
-        this.show();
-      },
-      () => undefined,
-    );
+    void this.fill();
+  }
+
+  /** Runs and notebooks; what does not answer is left out. */
+  private async fill(): Promise<void> {
+    const [runs, { notebooks }] = await Promise.all([
+      call<RunView[]>("GET", "/api/runs").catch(() => []),
+      call<{ notebooks: NotebookHit[] }>("GET", "/api/notebooks").catch(() => ({ notebooks: [] })),
+    ]);
+    this.runs = runs;
+    this.items = [...pages(), ...actions(runs), ...runItems(runs), ...notebooks.map(notebookItem), ...appearance()];
+    this.show();
   }
 
   private key(event: KeyboardEvent): void {
@@ -188,6 +198,12 @@ const runItems = (runs: RunView[]): Item[] =>
     kind: `run, ${run.state}`,
     run: go(`/runs/${encodeURIComponent(run.id)}`),
   }));
+
+const notebookItem = ({ name, title }: NotebookHit): Item => ({
+  text: title,
+  kind: `notebook, ${name}.md`,
+  run: go(`/notebooks/${encodeURIComponent(name)}`),
+});
 
 /** The run that the page is about. */
 function runOfPage(): string | undefined {

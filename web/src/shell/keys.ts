@@ -27,7 +27,8 @@ export function mountKeys(): void {
   const go = (path: string) => () => location.assign(path);
   onKey("g h", go("/"));
   onKey("g r", go("/runs"));
-  onKey("g n", go("/runs/new"));
+  onKey("g n", go("/notebooks"));
+  onKey("g w", go("/runs/new"));
   onKey("g c", go("/checkpoints"));
   onKey("g d", go("/datasets"));
   onKey("g l", go("/learn"));
@@ -38,7 +39,8 @@ export function mountKeys(): void {
     opener.addEventListener("click", () => shortcuts.get("?")?.());
   }
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
+    // An editor's own target, which its shadow root would hide.
+    if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.composedPath()[0] ?? null)) return;
     if (document.querySelector("dialog[open]")) return;
     const { run, pending } = resolve(prefix, event.key, shortcuts.keys());
     prefix = pending;

@@ -5,7 +5,7 @@
 // a stream is a hint, the store is the truth.
 import { parseEvent, type EventName, type LinkState, type StreamMessage } from "./messages.ts";
 
-const NAMES: EventName[] = ["run", "series", "prototypes", "log", "map", "removed"];
+const NAMES: EventName[] = ["run", "series", "prototypes", "log", "map", "notebook", "removed"];
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 5_000;
 
