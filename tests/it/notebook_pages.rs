@@ -312,4 +312,35 @@ async fn a_view_is_drawn_with_where_it_comes_from() {
         "{page}"
     );
     assert!(page.contains("up to date"));
+    for (file, content_type, begins) in [
+        ("export.html", "text/html; charset=utf-8", "<!doctype html>"),
+        ("export.ipynb", "application/x-ipynb+json", "{"),
+        ("export-markdown.zip", "application/zip", "PK"),
+        ("export-csv.zip", "application/zip", "PK"),
+    ] {
+        let answer = site.get(&format!("/api/notebooks/odd/{file}")).await;
+        assert_eq!(
+            answer.header("content-type"),
+            content_type,
+            "{file}: {}",
+            answer.text()
+        );
+        assert!(
+            answer
+                .header("content-disposition")
+                .starts_with("attachment"),
+            "{file}"
+        );
+        assert!(
+            answer
+                .text()
+                .to_lowercase()
+                .starts_with(&begins.to_lowercase()),
+            "{file}"
+        );
+        assert!(
+            page.contains(&format!("/api/notebooks/odd/{file}")),
+            "{file} is linked"
+        );
+    }
 }

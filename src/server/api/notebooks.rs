@@ -11,15 +11,17 @@ use serde_json::{Value, json};
 use super::super::endpoint::{ApiQuery, Endpoint};
 use super::super::{AppError, AppState};
 use super::JSON;
-use super::csv::csv;
+use super::csv::{csv, saved};
 use super::picture;
 use crate::studio::notebooks::{
-    NewNotebook, NotebookListed, NotebookName, NotebookTemplate, NotebookView, RunCells,
-    SaveOutcome,
+    ExportFormat, NewNotebook, NotebookListed, NotebookName, NotebookTemplate, NotebookView,
+    RunCells, SaveOutcome, zipped,
 };
 
 const SVG: &str = "image/svg+xml";
 const MARKDOWN: &str = "text/markdown";
+const IPYNB: &str = "application/x-ipynb+json";
+const ZIP: &str = "application/zip";
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -97,6 +99,39 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .success(200, "text/csv")
         .failures(&[400, 404]),
     ]
+    .into_iter()
+    .chain(exports())
+    .collect()
+}
+
+fn exports() -> [Endpoint; 4] {
+    [
+        Endpoint::get(
+            "/api/notebooks/{name}/export.html",
+            "The notebook with its last outputs as one HTML file that needs no network",
+            export_html,
+        )
+        .success(200, "text/html"),
+        Endpoint::get(
+            "/api/notebooks/{name}/export.ipynb",
+            "The same as a Jupyter notebook",
+            export_ipynb,
+        )
+        .success(200, IPYNB),
+        Endpoint::get(
+            "/api/notebooks/{name}/export-markdown.zip",
+            "The same as Markdown with its figures",
+            export_markdown,
+        )
+        .success(200, ZIP),
+        Endpoint::get(
+            "/api/notebooks/{name}/export-csv.zip",
+            "The tables of all cells",
+            export_csv,
+        )
+        .success(200, ZIP),
+    ]
+    .map(|endpoint| endpoint.failures(&[404, 409]))
 }
 
 /// The name in an address; no notebook has another one.
@@ -282,6 +317,45 @@ async fn table(
     let file = format!("{name}-{cell}-{table}");
     let found = state.ask(move |studio| studio.notebook_table(&name, &cell, table));
     Ok(csv(&file, found.await?.csv()))
+}
+
+async fn export_html(state: State<AppState>, name: Path<String>) -> Result<Response, AppError> {
+    export(state, name, ExportFormat::Html, "text/html; charset=utf-8").await
+}
+
+async fn export_ipynb(state: State<AppState>, name: Path<String>) -> Result<Response, AppError> {
+    export(state, name, ExportFormat::Ipynb, IPYNB).await
+}
+
+async fn export_markdown(state: State<AppState>, name: Path<String>) -> Result<Response, AppError> {
+    export(state, name, ExportFormat::Markdown, ZIP).await
+}
+
+async fn export_csv(state: State<AppState>, name: Path<String>) -> Result<Response, AppError> {
+    export(state, name, ExportFormat::Csv, ZIP).await
+}
+
+/// A file to save: never shown as a page of the studio.
+async fn export(
+    State(state): State<AppState>,
+    Path(name): Path<String>,
+    format: ExportFormat,
+    content_type: &'static str,
+) -> Result<Response, AppError> {
+    let name = name_of(&name)?;
+    let file = if content_type == ZIP {
+        format!("{name}-{}.zip", format.name())
+    } else {
+        format!("{name}.{}", format.name())
+    };
+    let bytes = state.ask(move |studio| {
+        let files = studio.notebook_export(&name, format)?;
+        if content_type == ZIP {
+            return zipped(&files);
+        }
+        Ok(files.into_iter().flat_map(|file| file.bytes).collect())
+    });
+    Ok(saved(&file, content_type, bytes.await?))
 }
 
 #[cfg(test)]

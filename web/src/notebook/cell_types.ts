@@ -20,8 +20,8 @@ const cell = (type: string, title: string, about: string, body: (runs: string[])
   body,
 });
 
-/** What a run is called where none exists yet. */
-export const NO_RUN = "ID-OF-A-RUN";
+/** What the newest run is called where none exists yet. */
+export const NO_RUN = "latest";
 
 /** How a new cell names a run: by a control or a cell of the notebook that gives one, else by its id. */
 export function namesOfRuns(parts: readonly Part[], newest: readonly string[]): string[] {
