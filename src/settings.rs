@@ -86,6 +86,7 @@ pub enum Command {
 Examples:
   protoclip-studio serve
   protoclip-studio serve ~/experiments --port 8000 --open
+  protoclip-studio serve --host 0.0.0.0 --allow-host nas --read-only
   PROTOCLIP_STUDIO_DEVICE=cpu protoclip-studio serve")]
 pub struct ServeSettings {
     /// Where runs are kept [default: protoclip-studio in the user's data directory]
@@ -103,6 +104,20 @@ pub struct ServeSettings {
     /// Device of new runs: auto, cpu, cuda:N or wgpu
     #[arg(long, default_value = "auto", env = "PROTOCLIP_STUDIO_DEVICE")]
     pub device: String,
+    /// Ask every visitor for this token; a --host that others reach has a new one by default
+    #[arg(long, env = "PROTOCLIP_STUDIO_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// A further name by which visitors address the server, such as nas or studio.example:443
+    #[arg(
+        long = "allow-host",
+        value_name = "NAME",
+        value_delimiter = ',',
+        env = "PROTOCLIP_STUDIO_ALLOW_HOST"
+    )]
+    pub allowed_hosts: Vec<String>,
+    /// Show runs and let nobody change anything
+    #[arg(long, env = "PROTOCLIP_STUDIO_READ_ONLY")]
+    pub read_only: bool,
 }
 
 #[derive(Debug, Args)]

@@ -75,6 +75,7 @@ all() {
   step format cargo fmt --all --check
   step clippy cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
   step rust cargo test --workspace --locked
+  step no-network tests/without_network.sh http_api route_table connections lifecycle program
   step docs docs
   step web web
   step browser browser
@@ -87,9 +88,10 @@ one() {
     format) step format cargo fmt --all --check ;;
     clippy) step clippy cargo clippy --workspace --all-targets --locked --quiet -- -D warnings ;;
     rust) step rust cargo test --workspace --locked ;;
+    no-network) step no-network tests/without_network.sh ;;
     docs | web | browser | deny) step "$1" "$1" ;;
     cuda-types) step cuda-types cuda_types ;;
-    *) printf 'no step %s; there are format clippy rust docs web browser deny cuda-types\n' "$1" >&2; exit 2 ;;
+    *) printf 'no step %s; there are format clippy rust no-network docs web browser deny cuda-types\n' "$1" >&2; exit 2 ;;
   esac
 }
 

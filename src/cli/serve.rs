@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::UsageError;
 use super::signals::{END_LIMIT, Signals, quit};
-use crate::server::{AllowedHosts, AppState};
+use crate::server::{Access, AllowedHosts, AppState, Token};
 use crate::settings::{ServeSettings, data_dir_or_default};
 use crate::studio::{DataDir, DataSets, Studio, StudioOptions, TrainerRunner};
 
@@ -23,7 +23,7 @@ const PORTS_TRIED: u16 = 100;
 const DRAIN_LIMIT: Duration = Duration::from_secs(1);
 
 pub(super) fn serve(settings: ServeSettings) -> anyhow::Result<()> {
-    refuse_open_address(settings.host)?;
+    let token = token_of(&settings)?;
     let device = DeviceChoice::parse(&settings.device).map_err(|e| UsageError(e.to_string()))?;
     device.open()?;
     let studio = open_studio(settings.data_dir.clone(), &settings.device)?;
@@ -37,21 +37,25 @@ pub(super) fn serve(settings: ServeSettings) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("cannot start the server's threads")?;
-    let result = runtime.block_on(serve_until_signal(listener, &studio, settings.open));
+    let served = serve_until_signal(listener, &studio, &settings, token.as_ref());
+    let result = runtime.block_on(served);
     runtime.shutdown_timeout(Duration::from_millis(200));
     result
 }
 
-/// Without authentication, whoever reaches the address owns the runs.
-fn refuse_open_address(host: IpAddr) -> anyhow::Result<()> {
-    if host.is_loopback() {
-        return Ok(());
+/// The token that was chosen, or a new one where others can reach the server.
+fn token_of(settings: &ServeSettings) -> anyhow::Result<Option<Token>> {
+    if let Some(text) = &settings.token {
+        return match Token::parse(text) {
+            Ok(token) => Ok(Some(token)),
+            Err(message) => Err(UsageError(format!("--token: {message}")).into()),
+        };
     }
-    let message = format!(
-        "--host {host} would let others in, and this version cannot ask them for a token; \
-         use 127.0.0.1 and a tunnel such as ssh -L 7878:127.0.0.1:7878"
-    );
-    Err(UsageError(message).into())
+    if settings.host.is_loopback() {
+        return Ok(None);
+    }
+    let token = Token::generate().context("the system gives no random numbers for a token")?;
+    Ok(Some(token))
 }
 
 /// A studio over the data directory that was given, or the user's.
@@ -94,7 +98,8 @@ fn bind(host: IpAddr, asked: Option<u16>) -> anyhow::Result<TcpListener> {
 async fn serve_until_signal(
     listener: TcpListener,
     studio: &Arc<Studio>,
-    open: bool,
+    settings: &ServeSettings,
+    token: Option<&Token>,
 ) -> anyhow::Result<()> {
     let address = listener.local_addr().context("cannot read the address")?;
     listener
@@ -103,13 +108,16 @@ async fn serve_until_signal(
     let listener = tokio::net::TcpListener::from_std(listener).context("cannot use the address")?;
     let mut signals = Signals::listen()?;
     let (end, ending) = watch::channel(false);
-    let state = AppState::new(
-        Arc::clone(studio),
-        AllowedHosts::of(address),
-        ending.clone(),
-    );
+    let access = match token {
+        Some(token) => Access::with_token(token, address.port())
+            .context("the system gives no random numbers for a session")?,
+        None => Access::open(),
+    };
+    let hosts = AllowedHosts::of(address).with_names(&settings.allowed_hosts, address);
+    let state = AppState::new(Arc::clone(studio), hosts, ending.clone())
+        .with_access(access.read_only(settings.read_only));
     let mut server = tokio::spawn(crate::server::serve(listener, state, ending));
-    say_ready(address, studio, open);
+    say_ready(address, studio, settings, token);
     tokio::select! {
         ended = &mut server => {
             ended.context("the server panicked")?.context("the server failed")?;
@@ -130,20 +138,45 @@ async fn serve_until_signal(
     Ok(())
 }
 
-fn say_ready(address: SocketAddr, studio: &Studio, open: bool) {
+fn say_ready(
+    address: SocketAddr,
+    studio: &Studio,
+    settings: &ServeSettings,
+    token: Option<&Token>,
+) {
     let facts = studio.facts();
+    let url = match token {
+        Some(token) => format!("http://{address}/?token={}", token.as_str()),
+        None => format!("http://{address}"),
+    };
     println!("protoclip-studio {} is ready", facts.version);
-    println!("  address  http://{address}");
+    println!("  address  {url}");
     println!("  data     {}", facts.data_dir);
     println!("  device   {}", facts.device);
-    if open && let Err(error) = open::that_detached(format!("http://{address}")) {
+    if settings.read_only {
+        println!("  changes  none: read only");
+    }
+    if !address.ip().is_loopback() {
+        println!("  note     traffic is not encrypted: use it in a network you trust");
+        if address.ip().is_unspecified() && settings.allowed_hosts.is_empty() {
+            println!(
+                "  note     others need a name for it: add --allow-host with this machine's name or address"
+            );
+        }
+    }
+    if settings.open
+        && let Err(error) = open::that_detached(&url)
+    {
         eprintln!("cannot open a browser: {error}");
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+    use crate::settings::{Command, Settings};
 
     #[test]
     fn a_busy_port_that_was_asked_for_is_a_usage_error_naming_it() {
@@ -156,8 +189,21 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_others_can_reach_is_refused() {
-        assert!(refuse_open_address(IpAddr::from([0, 0, 0, 0])).is_err());
-        assert!(refuse_open_address(IpAddr::from([127, 0, 0, 1])).is_ok());
+    fn an_address_that_others_can_reach_has_a_token() {
+        let token = |arguments: &[&str]| {
+            let line = [&["protoclip-studio", "serve"], arguments].concat();
+            let settings = Settings::try_parse_from(line).expect("parses");
+            let Command::Serve(settings) = settings.command else {
+                panic!("serve was asked for");
+            };
+            token_of(&settings)
+        };
+        assert_eq!(token(&[]).expect("none"), None);
+        let host = ["--host", "0.0.0.0"];
+        let made = token(&host).expect("made").expect("some");
+        assert_ne!(Some(&made), token(&host).expect("made").as_ref());
+        let chosen = token(&["--token", "0123456789abcdef"]).expect("taken");
+        assert_eq!(chosen.expect("some").as_str(), "0123456789abcdef");
+        assert!(token(&["--token", "short"]).is_err());
     }
 }

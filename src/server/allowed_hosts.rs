@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AllowedHosts {
     names: Vec<String>,
+    /// Names that were configured; behind a proxy they may be addressed by https.
+    configured: Vec<String>,
 }
 
 impl AllowedHosts {
@@ -26,21 +28,45 @@ impl AllowedHosts {
             let bare: Vec<String> = bare.map(str::to_owned).collect();
             names.extend(bare);
         }
-        Self { names }
+        Self {
+            names,
+            configured: Vec::new(),
+        }
+    }
+
+    /// Further names, as they are written in an address: one without a port also with that of
+    /// `address`.
+    #[must_use]
+    pub fn with_names(mut self, names: &[String], address: SocketAddr) -> Self {
+        for name in names.iter().map(|name| name.trim()) {
+            let after_brackets = name.rsplit_once(']').map_or(name, |(_, rest)| rest);
+            if !after_brackets.contains(':') {
+                self.configured.push(format!("{name}:{}", address.port()));
+            }
+            self.configured.push(name.to_owned());
+        }
+        self
     }
 
     /// Whether a `Host` header names this server.
     pub fn accept(&self, host: &str) -> bool {
-        self.names
-            .iter()
+        let known = self.names.iter().chain(&self.configured);
+        known
+            .into_iter()
             .any(|name| name.eq_ignore_ascii_case(host))
     }
 
     /// Whether an `Origin` header is one of our own pages.
     pub fn accept_origin(&self, origin: &str) -> bool {
-        origin
-            .strip_prefix("http://")
-            .is_some_and(|host| self.accept(host))
+        let plain = origin.strip_prefix("http://");
+        let encrypted = origin.strip_prefix("https://");
+        plain.is_some_and(|host| self.accept(host))
+            || encrypted.is_some_and(|host| {
+                let configured = &self.configured;
+                configured
+                    .iter()
+                    .any(|name| name.eq_ignore_ascii_case(host))
+            })
     }
 }
 
@@ -73,6 +99,25 @@ mod tests {
             "127.1:7878",
             "2130706433:7878",
             "[::ffff:127.0.0.1]:7878",
+            "[::]:7878",
+            "127.0.0.1:07878",
+            "127.0.0.1:7878:7878",
+            "127.0.0.1:7878/",
+            "127.0.0.1:7878, evil.example",
+            "127.0.0.2:7878",
+            "0x7f000001:7878",
+            "017700000001:7878",
+            "localhost:80",
+            "localhost.localdomain:7878",
+            "localhost.evil.example:7878",
+            "127.0.0.1.nip.io:7878",
+            " localhost:7878",
+            "localhost :7878",
+            "[::1%25lo]:7878",
+            "[0:0:0:0:0:0:0:1]:7878",
+            "user@localhost:7878",
+            "xn--localhost:7878",
+            "ｌocalhost:7878",
         ] {
             assert!(!hosts.accept(host), "{host}");
         }
@@ -91,6 +136,21 @@ mod tests {
         ] {
             assert!(!hosts.accept_origin(origin), "{origin}");
         }
+    }
+
+    #[test]
+    fn configured_names_are_accepted_with_and_without_the_port() {
+        let address = ([0, 0, 0, 0], 7878).into();
+        let names = ["studio.example".to_owned(), "nas:9000".to_owned()];
+        let hosts = AllowedHosts::of(address).with_names(&names, address);
+        for host in ["studio.example", "Studio.example:7878", "nas:9000"] {
+            assert!(hosts.accept(host), "{host}");
+        }
+        for host in ["nas", "nas:7878", "studio.example:9000", "0.0.0.0:7878"] {
+            assert!(!hosts.accept(host), "{host}");
+        }
+        assert!(hosts.accept_origin("https://studio.example"));
+        assert!(!hosts.accept_origin("https://localhost:7878"));
     }
 
     #[test]

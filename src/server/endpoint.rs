@@ -8,7 +8,11 @@ use axum::http::request::Parts;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use serde::de::DeserializeOwned;
 
+use super::route::PERMITS;
 use super::{AppError, AppState};
+
+/// Requests to one route at the same time where each takes seconds.
+const HEAVY_PERMITS: usize = 4;
 
 /// A route, what it means, and what answers it.
 pub struct Endpoint {
@@ -26,6 +30,8 @@ pub struct Endpoint {
     pub success: (u16, &'static str),
     /// Statuses of its failures, besides those of every route.
     pub failures: &'static [u16],
+    /// Requests answered at the same time; one more is answered 503.
+    pub permits: usize,
     pub(super) handler: MethodRouter<AppState>,
 }
 
@@ -90,6 +96,7 @@ impl Endpoint {
             text_body: None,
             success: (200, "application/json"),
             failures: &[],
+            permits: PERMITS,
             handler: on(filter, handler),
         }
     }
@@ -111,6 +118,12 @@ impl Endpoint {
 
     pub(super) fn success(mut self, status: u16, content_type: &'static str) -> Self {
         self.success = (status, content_type);
+        self
+    }
+
+    /// For answers that read or compute much: only a few at the same time.
+    pub(super) fn heavy(mut self) -> Self {
+        self.permits = HEAVY_PERMITS;
         self
     }
 

@@ -13,15 +13,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde_json::{Value, json};
-use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
+use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::{AppError, AppState};
+use super::AppState;
 use crate::studio::notebooks::NotebookName;
 use crate::studio::{
     LogLine, MapKey, MapStatus, Message, MessageBody, NewPrototypes, RunId, RunView, Subscription,
@@ -31,24 +31,18 @@ const BETWEEN_BATCHES: Duration = Duration::from_millis(100);
 const RECONNECT_AFTER: Duration = Duration::from_secs(1);
 
 /// Opens the stream.
-pub(super) async fn events(
-    State(state): State<AppState>,
-    headers: HeaderMap,
-) -> Result<Response, AppError> {
-    let permit = Arc::clone(&state.streams)
-        .try_acquire_owned()
-        .map_err(|_| AppError::new(StatusCode::SERVICE_UNAVAILABLE, "too many event streams"))?;
+pub(super) async fn events(State(state): State<AppState>, headers: HeaderMap) -> Response {
     let after = headers
         .get("last-event-id")
         .and_then(|id| id.to_str().ok())
         .and_then(|id| id.parse().ok());
-    let feed = Feed::new(state.studio.subscribe(after), state.ending.clone(), permit);
+    let feed = Feed::new(state.studio.subscribe(after), state.ending.clone());
     let events = stream::unfold(feed, async |mut feed| {
         let event = feed.next().await?;
         Some((Ok::<_, Infallible>(event), feed))
     });
     let stream = Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)));
-    Ok(stream.into_response())
+    stream.into_response()
 }
 
 /// One client's place in the stream.
@@ -58,15 +52,10 @@ struct Feed {
     ready: VecDeque<Event>,
     next_batch: Instant,
     ended: bool,
-    _permit: OwnedSemaphorePermit,
 }
 
 impl Feed {
-    fn new(
-        subscription: Subscription,
-        ending: watch::Receiver<bool>,
-        permit: OwnedSemaphorePermit,
-    ) -> Self {
+    fn new(subscription: Subscription, ending: watch::Receiver<bool>) -> Self {
         let Subscription {
             seq,
             replay,
@@ -85,7 +74,6 @@ impl Feed {
             ready,
             next_batch: Instant::now(),
             ended: false,
-            _permit: permit,
         }
     }
 

@@ -1,5 +1,11 @@
-//! What happens around every handler: security headers, caught panics, refused hosts and origins,
-//! limits.
+//! What happens around every handler, outermost first: security headers, caught panics, trace, own
+//! host, own origin, token, read-only, size of the body, time, permits of the route.
+//!
+//! Security headers come first so that refusals and failures carry them too. Event streams have no
+//! time limit.
+
+pub(super) mod permits;
+mod sign_in;
 
 use std::any::Any;
 use std::time::Duration;
@@ -13,6 +19,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
+use tower_http::trace::TraceLayer;
+use tracing::Span;
 
 use super::{AppError, AppState};
 
@@ -56,11 +64,21 @@ pub(super) fn guarded(router: Router<AppState>, state: &AppState) -> Router<AppS
     router
         .layer(RequestBodyLimitLayer::new(BODY_LIMIT))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(middleware::from_fn_with_state(state.clone(), writable))
+        .layer(middleware::from_fn_with_state(
+            state.clone(),
+            sign_in::signed_in,
+        ))
         .layer(middleware::from_fn_with_state(state.clone(), own_origin))
         .layer(middleware::from_fn_with_state(state.clone(), own_host))
-        .layer(tower_http::trace::TraceLayer::new_for_http())
+        .layer(TraceLayer::new_for_http().make_span_with(span))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn(security_headers))
+}
+
+/// Without the query, which may hold the token.
+fn span(request: &Request) -> Span {
+    tracing::debug_span!("request", method = %request.method(), path = request.uri().path())
 }
 
 async fn security_headers(request: Request, next: Next) -> Response {
@@ -78,7 +96,8 @@ async fn own_host(State(state): State<AppState>, request: Request, next: Next) -
     if host.is_some_and(|host| state.hosts.accept(host)) {
         return next.run(request).await;
     }
-    let message = "this server answers only under its own address; open the one it printed";
+    let message = "this server answers only under its own address; open the one it printed, or \
+                   start it with --allow-host and the name you use";
     AppError::new(StatusCode::MISDIRECTED_REQUEST, message).into_response()
 }
 
@@ -94,26 +113,42 @@ fn host_of(request: &Request) -> Option<&str> {
 }
 
 async fn own_origin(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    if matches!(*request.method(), Method::GET | Method::HEAD) || from_own_page(&state, &request) {
+    if only_reads(request.method()) || from_own_page(&state, &request) {
         return next.run(request).await;
     }
     let message = "requests that change something are accepted only from the studio's own pages";
     AppError::new(StatusCode::FORBIDDEN, message).into_response()
 }
 
+/// No route changes anything for these.
+fn only_reads(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
 /// A browser says where a request comes from; a command-line client says nothing and is no browser.
 fn from_own_page(state: &AppState, request: &Request) -> bool {
-    let text = |name: &str| {
-        request
-            .headers()
-            .get(name)
-            .map(|v| v.to_str().unwrap_or("?"))
+    let said = |name: &str| {
+        let value = request.headers().get(name)?;
+        Some(value.to_str().unwrap_or("?"))
     };
-    match (text("origin"), text("sec-fetch-site")) {
-        (Some(origin), _) => state.hosts.accept_origin(origin),
-        (None, Some(site)) => matches!(site, "same-origin" | "none"),
-        (None, None) => true,
+    said("origin").is_none_or(|origin| state.hosts.accept_origin(origin))
+        && said("sec-fetch-site").is_none_or(|site| matches!(site, "same-origin" | "none"))
+}
+
+/// Marks requests to a studio that may not be changed; pages then have no buttons.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ReadOnly;
+
+async fn writable(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+    if !state.access.is_read_only() {
+        return next.run(request).await;
     }
+    if only_reads(request.method()) {
+        request.extensions_mut().insert(ReadOnly);
+        return next.run(request).await;
+    }
+    let message = "this studio was started with --read-only: it shows runs and changes nothing";
+    AppError::new(StatusCode::FORBIDDEN, message).into_response()
 }
 
 #[expect(

@@ -41,86 +41,103 @@ mod settings;
 mod shell;
 mod work_list;
 
-use axum::Router;
-use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::handler::Handler;
 
 use super::AppState;
+use super::route::{Route, RouteKind};
 
+pub(super) use imported::without_training;
 pub(super) use problem::unknown_address;
 
 /// The routes of all pages.
-pub fn router(state: &AppState) -> Router<AppState> {
-    let of_imported = from_fn_with_state(state.clone(), imported::without_training);
-    shelves().merge(runs_and_their_tabs().route_layer(of_imported))
+pub(super) fn routes() -> Vec<Route> {
+    let mut all = shelves();
+    all.extend(runs_and_their_tabs());
+    all
 }
 
-fn shelves() -> Router<AppState> {
-    Router::new()
-        .route("/", get(home::home))
-        .route("/fragments/active-runs", get(home::active_runs))
-        .route("/fragments/runs", get(runs::table))
-        .route("/checkpoints", get(checkpoints::list))
-        .route("/checkpoints/import", post(checkpoints::import))
-        .route("/checkpoints/{id}", get(checkpoint::one))
-        .route("/checkpoints/{id}/{action}", post(checkpoint::act))
-        .route("/datasets", get(data_sets::list))
-        .route("/datasets/add", post(data_sets::add))
-        .route("/datasets/{id}", get(data_set::one))
-        .route("/datasets/{id}/open", post(data_sets::open))
-        .route("/notebooks", get(notebooks::list).post(notebooks::create))
-        .route("/notebooks/{name}", get(notebook::one))
-        .route("/notebooks/{name}/parts", get(notebook::parts))
-        .route("/notebooks/{name}/run", post(notebook::run))
-        .route("/notebooks/{name}/cancel", post(notebook::cancel))
-        .route("/notebooks/{name}/cells/{id}/set", post(notebook::set))
-        .route("/notebooks/{name}/rename", post(notebook::rename))
-        .route("/notebooks/{name}/delete", post(notebook::delete))
-        .route("/learn", get(learn::learn))
-        .route("/settings", get(settings::settings).post(settings::save))
-        .route("/settings/trash/empty", post(settings::empty_trash))
-        .route("/settings/exports/remove", post(settings::remove_exports))
-        .route("/fragments/work", get(work_list::list))
-        .route("/work/{id}/cancel", post(work_list::cancel))
-        .route("/compare", get(compare::compare))
-        .route("/demo", post(run_actions::start_demo))
-        .route("/runs", get(runs::list))
-        .route("/runs/import", post(runs::import))
-        .route("/runs/new", get(new_run::form).post(new_run::submit))
+fn shelves() -> Vec<Route> {
+    vec![
+        get("/", home::home),
+        get("/fragments/active-runs", home::active_runs),
+        get("/fragments/runs", runs::table),
+        get("/checkpoints", checkpoints::list),
+        post("/checkpoints/import", checkpoints::import),
+        get("/checkpoints/{id}", checkpoint::one),
+        post("/checkpoints/{id}/{action}", checkpoint::act),
+        get("/datasets", data_sets::list),
+        post("/datasets/add", data_sets::add),
+        get("/datasets/{id}", data_set::one),
+        post("/datasets/{id}/open", data_sets::open),
+        get("/notebooks", notebooks::list),
+        post("/notebooks", notebooks::create),
+        get("/notebooks/{name}", notebook::one),
+        get("/notebooks/{name}/parts", notebook::parts),
+        post("/notebooks/{name}/run", notebook::run),
+        post("/notebooks/{name}/cancel", notebook::cancel),
+        post("/notebooks/{name}/cells/{id}/set", notebook::set),
+        post("/notebooks/{name}/rename", notebook::rename),
+        post("/notebooks/{name}/delete", notebook::delete),
+        get("/learn", learn::learn),
+        get("/settings", settings::settings),
+        post("/settings", settings::save),
+        post("/settings/trash/empty", settings::empty_trash),
+        post("/settings/exports/remove", settings::remove_exports),
+        get("/fragments/work", work_list::list),
+        post("/work/{id}/cancel", work_list::cancel),
+        get("/compare", compare::compare),
+        post("/demo", run_actions::start_demo),
+        get("/runs", runs::list),
+        post("/runs/import", runs::import),
+        get("/runs/new", new_run::form),
+        post("/runs/new", new_run::submit),
+    ]
 }
 
-fn runs_and_their_tabs() -> Router<AppState> {
-    Router::new()
-        .route("/runs/{id}", get(run_live::live))
-        .route("/runs/{id}/head", get(run_live::head))
-        .route("/runs/{id}/prototypes", get(prototypes::grid))
-        .route(
-            "/runs/{id}/prototypes/disagreement",
-            get(disagreement::board),
-        )
-        .route(
-            "/runs/{id}/prototypes/groups",
-            get(prototype_groups::groups),
-        )
-        .route("/runs/{id}/prototypes/over-time", get(over_time::over_time))
-        .route("/runs/{id}/prototypes/{k}", get(prototype::one))
-        .route(
-            "/runs/{id}/space",
-            get(run_space::space).post(run_space::make),
-        )
-        .route("/runs/{id}/evaluate", get(run_evaluate::evaluate))
-        .route("/runs/{id}/evaluate/tables", get(run_evaluate::tables))
-        .route("/runs/{id}/gap", get(run_gap::gap))
-        .route("/runs/{id}/batch", get(run_batch::batch))
-        .route("/runs/{id}/gap/measures", get(run_gap::measures))
-        .route("/runs/{id}/config", get(run_config::config))
-        .route("/runs/{id}/log", get(run_log::log))
-        .route("/runs/{id}/controls", post(run_actions::steer))
-        .route("/runs/{id}/changes", get(run_changes::changes))
-        .route(
+/// Pages of one run, which [`without_training`] goes before.
+pub(super) const OF_A_RUN: &str = "/runs/{id}";
+
+fn runs_and_their_tabs() -> Vec<Route> {
+    vec![
+        get(OF_A_RUN, run_live::live),
+        get("/runs/{id}/head", run_live::head),
+        get("/runs/{id}/prototypes", prototypes::grid),
+        get("/runs/{id}/prototypes/disagreement", disagreement::board),
+        get("/runs/{id}/prototypes/groups", prototype_groups::groups),
+        get("/runs/{id}/prototypes/over-time", over_time::over_time),
+        get("/runs/{id}/prototypes/{k}", prototype::one),
+        get("/runs/{id}/space", run_space::space),
+        post("/runs/{id}/space", run_space::make),
+        get("/runs/{id}/evaluate", run_evaluate::evaluate),
+        get("/runs/{id}/evaluate/tables", run_evaluate::tables),
+        get("/runs/{id}/gap", run_gap::gap),
+        get("/runs/{id}/batch", run_batch::batch),
+        get("/runs/{id}/gap/measures", run_gap::measures),
+        get("/runs/{id}/config", run_config::config),
+        get("/runs/{id}/log", run_log::log),
+        post("/runs/{id}/controls", run_actions::steer),
+        get("/runs/{id}/changes", run_changes::changes),
+        post(
             "/runs/{id}/changes/{step}/{field}/{action}",
-            post(run_changes::act),
-        )
-        .route("/runs/{id}/rename", post(run_actions::rename))
-        .route("/runs/{id}/{action}", post(run_actions::act))
+            run_changes::act,
+        ),
+        post("/runs/{id}/rename", run_actions::rename),
+        post("/runs/{id}/{action}", run_actions::act),
+    ]
+}
+
+fn get<H, T>(path: &'static str, handler: H) -> Route
+where
+    H: Handler<T, AppState>,
+    T: 'static,
+{
+    Route::get(RouteKind::Page, path, handler)
+}
+
+fn post<H, T>(path: &'static str, handler: H) -> Route
+where
+    H: Handler<T, AppState>,
+    T: 'static,
+{
+    Route::post(RouteKind::Page, path, handler)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, watch};
 
-use super::{AllowedHosts, AppError};
+use super::{Access, AllowedHosts, AppError};
 use crate::studio::{Studio, StudioError};
 
 /// Shared by all requests; cheap to clone.
@@ -14,14 +14,11 @@ pub struct AppState {
     /// Turns true when the server is to end; event streams then end.
     pub(crate) ending: watch::Receiver<bool>,
     pub(crate) hosts: Arc<AllowedHosts>,
-    /// Permits of event streams, each held for the life of its stream.
-    pub(crate) streams: Arc<Semaphore>,
+    pub(crate) access: Arc<Access>,
     /// Permits of picture decoding, so that a page of thumbnails leaves threads for others.
     pub(crate) pictures: Arc<Semaphore>,
 }
 
-/// Event streams open at the same time.
-const MOST_STREAMS: usize = 1024;
 /// Pictures decoded at the same time.
 const MOST_PICTURES: usize = 4;
 
@@ -31,9 +28,16 @@ impl AppState {
             studio,
             ending,
             hosts: Arc::new(hosts),
-            streams: Arc::new(Semaphore::new(MOST_STREAMS)),
+            access: Arc::new(Access::open()),
             pictures: Arc::new(Semaphore::new(MOST_PICTURES)),
         }
+    }
+
+    /// With rules about who may do what.
+    #[must_use]
+    pub fn with_access(mut self, access: Access) -> Self {
+        self.access = Arc::new(access);
+        self
     }
 
     /// Asks the studio something on a thread that may block.

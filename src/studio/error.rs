@@ -60,6 +60,22 @@ impl StudioError {
         }
     }
 
+    /// Whether writing can succeed later without anybody repairing a file: the disk is full, or it
+    /// failed for the moment.
+    pub(crate) fn is_lack_of_room(&self) -> bool {
+        use rusqlite::ErrorCode::{DiskFull, SystemIoFailure};
+        match self {
+            Self::Database { source, .. } => {
+                matches!(source.sqlite_error_code(), Some(DiskFull | SystemIoFailure))
+            }
+            Self::Io { source, .. } => matches!(
+                source.kind(),
+                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
+            ),
+            _ => false,
+        }
+    }
+
     pub(crate) fn database(path: &Path) -> impl Fn(rusqlite::Error) -> Self {
         let path = path.display().to_string();
         move |source| Self::Database {

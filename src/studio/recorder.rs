@@ -43,6 +43,8 @@ pub struct Recorder {
     store: RunStore,
     snapshot: RunSnapshot,
     waiting: Batch,
+    /// Prototypes that nobody was told of yet.
+    new_prototypes: Option<NewPrototypes>,
     last_commit: Instant,
     pace: Pace,
     session: Instant,
@@ -88,6 +90,7 @@ impl Recorder {
         let recorder = Self {
             store,
             waiting: Batch::default(),
+            new_prototypes: None,
             last_commit: now,
             pace: Pace::default(),
             session: now,
@@ -145,13 +148,12 @@ impl Recorder {
                 ..
             } => {
                 self.waiting.lines.extend(line);
-                let mut change = self.commit()?;
-                change.prototypes = Some(NewPrototypes {
+                self.new_prototypes = Some(NewPrototypes {
                     step,
                     episode,
                     count,
                 });
-                Ok(Some(change))
+                self.commit().map(Some)
             }
             _ => {
                 self.waiting.lines.extend(line);
@@ -194,7 +196,11 @@ impl Recorder {
         Ok(self.committed(lines))
     }
 
-    fn commit(&mut self) -> Result<Change, StudioError> {
+    /// Stores what waits.
+    ///
+    /// # Errors
+    /// When the store cannot be written; what waits goes on waiting.
+    pub(crate) fn commit(&mut self) -> Result<Change, StudioError> {
         self.stamp();
         let lines = self.store.commit(&self.waiting, &self.snapshot)?;
         Ok(self.committed(lines))
@@ -205,8 +211,13 @@ impl Recorder {
         Change {
             points: std::mem::take(&mut self.waiting).points,
             lines,
-            prototypes: None,
+            prototypes: self.new_prototypes.take(),
         }
+    }
+
+    /// Shows a state that is not stored, as when nothing can be.
+    pub(crate) fn show(&mut self, state: RunState, reason: Option<String>) {
+        self.snapshot.enter(state, reason);
     }
 
     fn stamp(&mut self) {

@@ -5,6 +5,7 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use protoclip::data::DataError;
 use protoclip::train::{
@@ -35,7 +36,12 @@ pub fn run_session(
     recorder: &SharedRecorder,
     listener: &mut dyn Listener,
 ) -> Result<(RunState, Option<String>), StudioError> {
-    let mut observer = RecordingObserver { recorder, listener };
+    let mut observer = RecordingObserver {
+        recorder,
+        listener,
+        control,
+        waits: false,
+    };
     let ended = catch_unwind(AssertUnwindSafe(|| runner.run(job, &mut observer, control)));
     let (state, reason) = match ended {
         Ok(result) => state_after(result, control.command()),
@@ -58,26 +64,89 @@ pub(crate) fn lock(recorder: &SharedRecorder) -> MutexGuard<'_, Recorder> {
 struct RecordingObserver<'a> {
     recorder: &'a SharedRecorder,
     listener: &'a mut dyn Listener,
+    control: &'a Control,
+    /// Whether the run is shown as waiting for space.
+    waits: bool,
+}
+
+/// Rests between two tries to write on a full disk.
+const BETWEEN_TRIES: Duration = Duration::from_millis(500);
+/// How soon a stop is heard meanwhile.
+const POLL: Duration = Duration::from_millis(50);
+
+impl RecordingObserver<'_> {
+    /// Stores something and tells of it; when there is no room, waits for it and tries again.
+    fn store(
+        &mut self,
+        mut write: impl FnMut(&mut Recorder) -> Result<Option<Change>, StudioError>,
+    ) -> Result<(), ObserverError> {
+        loop {
+            let stored = write(&mut lock(self.recorder));
+            match stored {
+                Ok(Some(change)) => {
+                    self.tell(&change);
+                    return Ok(());
+                }
+                Ok(None) => return Ok(()),
+                Err(error) if error.is_lack_of_room() => self.wait(&error.to_string())?,
+                Err(error) => return Err(unstored(&error)),
+            }
+        }
+    }
+
+    /// Tells of what was stored, and that the run goes on if it had to wait.
+    fn tell(&mut self, change: &Change) {
+        let mut recorder = lock(self.recorder);
+        if std::mem::take(&mut self.waits) {
+            tracing::info!("there is room again; the run goes on");
+            recorder.show(RunState::Running, None);
+        }
+        self.listener.changed(change, &recorder);
+    }
+
+    /// Shows the run as paused and rests until the next try.
+    fn wait(&mut self, message: &str) -> Result<(), ObserverError> {
+        if !std::mem::replace(&mut self.waits, true) {
+            tracing::warn!(message, "a run waits for room on the disk");
+            let mut recorder = lock(self.recorder);
+            let reason = format!(
+                "disk full: {message}; nothing is lost, and the run goes on when there is space"
+            );
+            recorder.show(RunState::Paused, Some(reason));
+            self.listener.changed(&Change::default(), &recorder);
+        }
+        let tries = BETWEEN_TRIES.as_millis() / POLL.as_millis();
+        for _ in 0..tries {
+            if matches!(self.control.command(), Command::Stop(_)) {
+                return Err(ObserverError(format!(
+                    "ended while the disk was full ({message}); it goes on from its last checkpoint"
+                )));
+            }
+            std::thread::sleep(POLL);
+        }
+        Ok(())
+    }
 }
 
 impl Observer for RecordingObserver<'_> {
     fn on_event(&mut self, event: TrainEvent) -> Result<(), ObserverError> {
-        let mut recorder = lock(self.recorder);
-        if let Some(change) = recorder.event(event).map_err(unstored)? {
-            self.listener.changed(&change, &recorder);
-        }
-        Ok(())
+        let mut event = Some(event);
+        self.store(|recorder| match event.take() {
+            Some(event) => recorder.event(event),
+            None => recorder.commit().map(Some),
+        })
     }
 
     fn before_checkpoint(&mut self, step: u64) -> Result<(), ObserverError> {
-        let mut recorder = lock(self.recorder);
-        let change = recorder.before_checkpoint(step).map_err(unstored)?;
-        self.listener.changed(&change, &recorder);
-        Ok(())
+        self.store(|recorder| recorder.before_checkpoint(step).map(Some))
+    }
+
+    fn disk_full(&mut self, message: &str) -> Result<(), ObserverError> {
+        self.wait(message)
     }
 }
 
-fn unstored(error: StudioError) -> ObserverError {
+fn unstored(error: &StudioError) -> ObserverError {
     ObserverError(format!("the run's progress cannot be stored: {error}"))
 }
 

@@ -104,3 +104,65 @@ async fn streams_end_when_the_server_does() {
         "what was known is sent before the end"
     );
 }
+
+/// Memory of this process that is in RAM, in bytes.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let kibibytes = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
+    kibibytes.unwrap_or(0) << 10
+}
+
+/// Clients that open the stream and never read cost a bounded amount, however much is sent.
+#[test]
+fn fifty_stalled_clients_cost_little_memory() {
+    // Other tests take memory of this process.
+    let output = std::process::Command::new(std::env::current_exe().expect("this program"))
+        .args([
+            "--ignored",
+            "--exact",
+            "event_stream::fifty_stalled_clients",
+        ])
+        .args(["--nocapture", "--test-threads=1"])
+        .output()
+        .expect("runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    println!("{text}");
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{text}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "fifty_stalled_clients_cost_little_memory runs it in a process of its own"]
+async fn fifty_stalled_clients() {
+    let site = TestSite::new();
+    let (address, _end) = listen(&site).await;
+    let steps = std::env::var("PROTOCLIP_STUDIO_STALLED_STEPS").ok();
+    let steps: u64 = steps.map_or(3000, |text| text.parse().expect("a number"));
+    let id = site.running().await;
+    let train = || {
+        let before = resident();
+        site.runner.steps(steps);
+        site.runner.act(Action::Checkpoint);
+        resident().saturating_sub(before)
+    };
+    // What is kept for those who reconnect fills up first, and is the same without any client.
+    train();
+    let alone = train();
+    let stalled: Vec<EventStream> = (0..50).map(|_| EventStream::open(address, None)).collect();
+    let beside = train();
+    println!(
+        "{steps} steps: {} KiB grown without clients, {} KiB with 50 stalled ones",
+        alone >> 10,
+        beside >> 10
+    );
+    let cost = beside.saturating_sub(alone);
+    assert!(cost < 32 << 20, "{} MiB", cost >> 20);
+    // Training was not held up, and who reads hears the newest.
+    let mut reader = EventStream::open(address, None);
+    assert_eq!(reader.next().expect("greets").name, "hello");
+    assert_eq!(site.studio.run(&id).expect("exists").step, 3 * steps);
+    drop(stalled);
+}

@@ -12,6 +12,7 @@ mod csv;
 mod decode;
 mod draw;
 mod folder;
+mod picture_folder;
 mod sampler;
 #[cfg(test)]
 pub(crate) mod scripted;
@@ -180,6 +181,7 @@ pub struct SkippedRow {
 #[serde(rename_all = "kebab-case")]
 pub enum SkipReason {
     MissingFile,
+    OutsideFolder,
     BrokenImage,
     BadUtf8,
     EmptyCaption,
@@ -191,6 +193,7 @@ impl SkipReason {
     pub const fn describe(self) -> &'static str {
         match self {
             Self::MissingFile => "missing file",
+            Self::OutsideFolder => "file outside the data set's folder",
             Self::BrokenImage => "broken image",
             Self::BadUtf8 => "text that is not UTF-8",
             Self::EmptyCaption => "empty caption",

@@ -60,8 +60,13 @@ impl TensorFileWriter {
             source,
         };
         let temporary = path.with_extension("tmp");
-        std::fs::write(&temporary, bytes).map_err(io)?;
-        std::fs::rename(&temporary, path).map_err(io)
+        let written =
+            std::fs::write(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, path));
+        if written.is_err() {
+            // On a full disk half a file only takes what is left.
+            let _best_effort = std::fs::remove_file(&temporary);
+        }
+        written.map_err(io)
     }
 
     fn serialize(self) -> Result<Vec<u8>, SafeTensorError> {

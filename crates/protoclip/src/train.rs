@@ -24,6 +24,7 @@ mod step_bench;
 mod tensors;
 mod trainer;
 mod upcoming;
+mod writing;
 
 pub use checkpoint::{
     BrokenCheckpoint, CheckpointFile, CheckpointHeader, CheckpointInfo, MANIFEST, PINNED,

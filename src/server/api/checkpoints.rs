@@ -107,6 +107,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "A file of its export",
             exported,
         )
+        .heavy()
         .success(200, "application/octet-stream")
         .failures(&[404, 409]),
     ]

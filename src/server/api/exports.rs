@@ -56,6 +56,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "All curves as a TensorBoard event file",
             tensorboard,
         )
+        .heavy()
         .success(200, "application/octet-stream")
         .failures(&[404, 409]),
         Endpoint::get(
@@ -64,6 +65,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             vectors,
         )
         .query(&[SPACE, STEP, KIND])
+        .heavy()
         .success(200, TSV)
         .failures(&[400, 404, 409]),
         Endpoint::get(
@@ -72,6 +74,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             metadata,
         )
         .query(&[SPACE, STEP, KIND])
+        .heavy()
         .success(200, TSV)
         .failures(&[400, 404, 409]),
         Endpoint::get(
@@ -89,6 +92,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             ("features", "clustered or tower; clustered unless given"),
             ("vectors", "true to have the features too, as a column of lists"),
         ])
+        .heavy()
         .success(200, PARQUET)
         .failures(&[400, 404, 409]),
     ]

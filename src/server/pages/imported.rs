@@ -35,7 +35,7 @@ const TABS: [(&str, &str, &str); 6] = [
 ];
 
 /// Answers for the tabs that an imported run cannot fill; lets everything else pass.
-pub(super) async fn without_training(
+pub(in crate::server) async fn without_training(
     State(state): State<AppState>,
     shell: Shell,
     Path(parts): Path<HashMap<String, String>>,

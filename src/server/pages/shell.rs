@@ -9,6 +9,7 @@ use axum::http::header;
 use axum::http::request::Parts;
 
 use crate::server::assets::asset_url;
+use crate::server::layers::ReadOnly;
 
 /// The frame around a page.
 #[derive(Debug, Clone)]
@@ -17,6 +18,8 @@ pub(crate) struct Shell {
     chosen: Vec<(&'static str, &'static str)>,
     /// Link of the rail that is marked as current.
     pub(super) section: &'static str,
+    /// Whether nothing may be changed.
+    pub(super) read_only: bool,
 }
 
 impl Shell {
@@ -34,7 +37,10 @@ impl Shell {
     /// The preferences as attributes of the page; names and values are ours.
     pub(super) fn attributes(&self) -> String {
         let attribute = |(name, value): &(&str, &str)| format!(" data-{name}=\"{value}\"");
-        self.chosen.iter().map(attribute).collect()
+        let chosen = self.chosen.iter().map(attribute);
+        chosen
+            .chain(self.read_only.then(|| " data-read-only".to_owned()))
+            .collect()
     }
 
     /// URL of a file of `static/`, with the hash that makes it cacheable for ever.
@@ -67,6 +73,7 @@ impl<S: Sync> FromRequestParts<S> for Shell {
         Ok(Self {
             chosen: chosen.collect(),
             section: "",
+            read_only: parts.extensions.get::<ReadOnly>().is_some(),
         })
     }
 }

@@ -43,10 +43,28 @@ impl Program {
     /// Serves a data directory on a free port.
     pub(crate) fn serve(data_dir: &Path) -> Self {
         let data_dir = data_dir.to_str().expect("text");
-        let mut child = command(&["serve", data_dir, "--port", "0", "--device", "cpu"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("starts");
+        let serve = command(&["serve", data_dir, "--port", "0", "--device", "cpu"]);
+        Self::start(serve)
+    }
+
+    /// The same on one core, where training has one thread and the same result each time.
+    pub(crate) fn serve_on_one_core(data_dir: &Path) -> Self {
+        let mut serve = Command::new("taskset");
+        serve
+            .args(["-c", "0", env!("CARGO_BIN_EXE_protoclip-studio"), "serve"])
+            .arg(data_dir)
+            .args(["--port", "0", "--device", "cpu"])
+            .stdin(Stdio::null());
+        Self::start(serve)
+    }
+
+    pub(crate) fn has_one_core_launcher() -> bool {
+        let asked = Command::new("taskset").arg("--version").output();
+        asked.is_ok_and(|output| output.status.success())
+    }
+
+    fn start(mut serve: Command) -> Self {
+        let mut child = serve.stdout(Stdio::piped()).spawn().expect("starts");
         let output = child.stdout.take().expect("piped");
         let mut lines = BufReader::new(output).lines();
         let address = lines

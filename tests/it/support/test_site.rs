@@ -5,8 +5,9 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
+use axum::response::Response;
 use http_body_util::BodyExt;
-use protoclip_studio::server::{AllowedHosts, AppState, site};
+use protoclip_studio::server::{Access, AllowedHosts, AppState, site};
 use protoclip_studio::studio::{
     DataDir, DataSets, RunId, RunState, RunView, Studio, StudioOptions,
 };
@@ -42,6 +43,11 @@ impl TestSite {
 
     /// A studio over a directory that may hold runs already.
     pub(crate) fn over(folder: TempDir) -> Self {
+        Self::with_access(folder, Access::open())
+    }
+
+    /// The same with rules about who may do what.
+    pub(crate) fn with_access(folder: TempDir, access: Access) -> Self {
         let runner = Arc::new(ScriptedRunner::new());
         let studio = Studio::start(StudioOptions {
             data_dir: DataDir::open(folder.path()).expect("opens"),
@@ -52,7 +58,7 @@ impl TestSite {
         .expect("starts");
         let (end, ending) = watch::channel(false);
         let hosts = AllowedHosts::of(([127, 0, 0, 1], 7878).into());
-        let state = AppState::new(Arc::clone(&studio), hosts, ending);
+        let state = AppState::new(Arc::clone(&studio), hosts, ending).with_access(access);
         Self {
             router: site(state),
             studio,
@@ -62,9 +68,14 @@ impl TestSite {
         }
     }
 
-    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+    /// The head of an answer and its body unread, which may have no end.
+    pub(crate) async fn begin(&self, request: Request<Body>) -> Response {
         let response = self.router.clone().oneshot(request).await;
-        let (parts, body) = response.expect("never fails").into_parts();
+        response.expect("never fails")
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let (parts, body) = self.begin(request).await.into_parts();
         let body = body.collect().await.expect("a whole body").to_bytes();
         Answer {
             status: parts.status,
@@ -145,7 +156,20 @@ impl TestSite {
     /// Ends the studio and gives its directory to a next one.
     pub(crate) fn end(self) -> TempDir {
         assert!(self.studio.shutdown(PATIENCE), "the trainer ends");
-        let Self { folder, .. } = self;
+        let last = Arc::downgrade(&self.studio);
+        let Self {
+            folder,
+            studio,
+            router,
+            ..
+        } = self;
+        drop((studio, router));
+        // The trainer thread says that it ends a moment before it lets go.
+        let begin = std::time::Instant::now();
+        while last.strong_count() > 0 {
+            assert!(begin.elapsed() < PATIENCE, "somebody keeps the studio");
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
         folder
     }
 

@@ -20,8 +20,8 @@ use rustc_hash::FxHashSet;
 use self::columns::Columns;
 use self::guarded::Guarded;
 use self::index::Index;
-use super::decode::decode_file;
-use super::{DataError, LabelColumn, OpenProgress, PairSource, SampleId, SkipReason, SkipReport};
+use super::picture_folder::{PictureFolder, Refusal};
+use super::{DataError, LabelColumn, OpenProgress, PairSource, SampleId, SkipReport};
 use crate::config::{DataConfig, DataFacts};
 
 /// An opened and indexed file.
@@ -31,6 +31,7 @@ pub struct CsvSource {
     path: PathBuf,
     /// Image paths are relative to it.
     folder: PathBuf,
+    pictures: PictureFolder,
     separator: u8,
     columns: Columns,
     index: Index,
@@ -57,7 +58,9 @@ impl CsvSource {
         let separator = separator(config, &path);
         let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
         let file = File::open(&path).map_err(|e| DataError::io(&path, e))?;
-        let (columns, index, report) = index::build(config, &path, separator, progress)?;
+        let pictures = PictureFolder::open(&folder)?;
+        let (columns, index, report) =
+            index::build(config, (&path, &pictures), separator, progress)?;
         check_usable(config, &path, &index, &report)?;
         Ok(Self {
             name: path
@@ -66,6 +69,7 @@ impl CsvSource {
                 .unwrap_or_default(),
             path,
             folder,
+            pictures,
             separator,
             columns,
             index,
@@ -120,17 +124,12 @@ impl CsvSource {
         )
     }
 
-    fn note_failure(&self, sample: SampleId, path: &Path, message: &str) {
-        let reason = if path.exists() {
-            SkipReason::BrokenImage
-        } else {
-            SkipReason::MissingFile
-        };
+    fn note_failure(&self, sample: SampleId, path: &Path, (reason, message): &Refusal) {
         let line = self.index.line(sample);
         let mut failures = self.lock_failures();
         if failures.samples.insert(sample) {
             let detail = format!("{}: {message}", path.display());
-            failures.report.note(line, reason, detail);
+            failures.report.note(line, *reason, detail);
         }
     }
 
@@ -154,11 +153,11 @@ impl PairSource for CsvSource {
 
     fn image(&self, sample: SampleId) -> Result<image::RgbImage, DataError> {
         let path = self.image_path(sample)?;
-        decode_file(&path).map_err(|message| {
-            self.note_failure(sample, &path, &message);
+        self.pictures.decode(&path).map_err(|refusal| {
+            self.note_failure(sample, &path, &refusal);
             DataError::Image {
                 origin: self.origin(sample),
-                message,
+                message: refusal.1,
             }
         })
     }

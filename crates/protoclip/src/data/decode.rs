@@ -1,7 +1,7 @@
 //! Decoding of untrusted pictures to RGB, within limits.
 
-use std::io::{BufRead, Cursor, Seek};
-use std::path::Path;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Cursor, Seek};
 
 use image::{DynamicImage, ImageReader, Limits, Rgb, RgbImage};
 
@@ -12,9 +12,9 @@ pub const LARGEST_DECODE: u64 = 256 << 20;
 
 /// Decodes a file; transparency is composited on white and EXIF orientation ignored, as the
 /// reference does.
-pub(super) fn decode_file(path: &Path) -> Result<RgbImage, String> {
-    let reader = ImageReader::open(path)
-        .and_then(ImageReader::with_guessed_format)
+pub(super) fn decode_file(file: File) -> Result<RgbImage, String> {
+    let reader = ImageReader::new(BufReader::new(file))
+        .with_guessed_format()
         .map_err(|e| e.to_string())?;
     decode(reader).map(on_white)
 }
@@ -26,9 +26,9 @@ pub(super) fn is_palette_png(bytes: &[u8]) -> bool {
 }
 
 /// Reads only the header and says what would keep the picture from being decoded.
-pub(super) fn check_header(path: &Path) -> Result<(), String> {
-    let (width, height) = ImageReader::open(path)
-        .and_then(ImageReader::with_guessed_format)
+pub(super) fn check_header(file: File) -> Result<(), String> {
+    let (width, height) = ImageReader::new(BufReader::new(file))
+        .with_guessed_format()
         .map_err(|e| e.to_string())?
         .into_dimensions()
         .map_err(|e| e.to_string())?;
@@ -130,7 +130,7 @@ mod tests {
         assert!(decode_bytes(&bytes).is_err());
         let file = tempfile::NamedTempFile::new().expect("temporary file");
         std::fs::write(file.path(), &bytes).expect("writes");
-        let message = check_header(file.path()).expect_err("too large");
+        let message = check_header(file.reopen().expect("opens")).expect_err("too large");
         assert!(message.contains("exceed"), "{message}");
     }
 

@@ -13,8 +13,8 @@ use std::sync::{Mutex, PoisonError};
 use rayon::prelude::*;
 use rustc_hash::FxHashSet;
 
-use super::decode::{check_header, decode_file};
-use super::{DataError, LabelColumn, OpenProgress, PairSource, SampleId, SkipReason, SkipReport};
+use super::picture_folder::{PictureFolder, Refusal};
+use super::{DataError, LabelColumn, OpenProgress, PairSource, SampleId, SkipReport};
 use crate::config::{DataConfig, DataFacts};
 
 /// Name of the label column.
@@ -27,6 +27,7 @@ const EXTENSIONS: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
 pub struct FolderSource {
     name: String,
     folder: PathBuf,
+    pictures: PictureFolder,
     /// Name of each class's folder.
     folders: Vec<String>,
     files: Vec<Listed>,
@@ -55,9 +56,10 @@ impl FolderSource {
     pub fn open(config: &DataConfig, progress: OpenProgress<'_>) -> Result<Self, DataError> {
         let folder = config.path.clone().unwrap_or_default();
         let folders = names(&folder, |kind| kind.is_dir())?;
+        let pictures = PictureFolder::open(&folder)?;
         let mut listing = Listing::default();
         for (class, name) in (0..).zip(&folders) {
-            listing.add_class(&folder, class, name)?;
+            listing.add_class(&pictures, class, &folder.join(name))?;
             if !progress(u64::from(class) + 1, folders.len() as u64) {
                 return Err(DataError::Cancelled);
             }
@@ -85,6 +87,7 @@ impl FolderSource {
             files: listing.files,
             report: Mutex::new((listing.report, FxHashSet::default())),
             folder,
+            pictures,
             folders,
         })
     }
@@ -100,16 +103,16 @@ impl FolderSource {
         self.folder.join(class).join(&listed.file)
     }
 
-    fn note_failure(&self, sample: SampleId, record: u64, path: &Path, message: &str) {
-        let reason = if path.exists() {
-            SkipReason::BrokenImage
-        } else {
-            SkipReason::MissingFile
-        };
+    fn note_failure(
+        &self,
+        sample: SampleId,
+        record: u64,
+        (path, (reason, message)): (&Path, &Refusal),
+    ) {
         let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
         if report.1.insert(sample) {
             let detail = format!("{}: {message}", path.display());
-            report.0.note(record + 1, reason, detail);
+            report.0.note(record + 1, *reason, detail);
         }
     }
 }
@@ -122,13 +125,17 @@ struct Listing {
 }
 
 impl Listing {
-    fn add_class(&mut self, folder: &Path, class: u32, name: &str) -> Result<(), DataError> {
-        let folder = folder.join(name);
-        let files = names(&folder, |kind| !kind.is_dir())?;
+    fn add_class(
+        &mut self,
+        within: &PictureFolder,
+        class: u32,
+        folder: &Path,
+    ) -> Result<(), DataError> {
+        let files = names(folder, |kind| !kind.is_dir())?;
         let pictures: Vec<String> = files.into_iter().filter(|file| is_picture(file)).collect();
-        let checked: Vec<Result<(), String>> = pictures
+        let checked: Vec<Result<(), Refusal>> = pictures
             .par_iter()
-            .map(|file| check_header(&folder.join(file)))
+            .map(|file| within.check(&folder.join(file)))
             .collect();
         for (file, checked) in pictures.into_iter().zip(checked) {
             let record = self.report.rows;
@@ -139,10 +146,9 @@ impl Listing {
                     record,
                     file,
                 }),
-                Err(message) => {
+                Err((reason, message)) => {
                     let detail = format!("{}: {message}", folder.join(file).display());
-                    self.report
-                        .note(record + 1, SkipReason::BrokenImage, detail);
+                    self.report.note(record + 1, reason, detail);
                 }
             }
         }
@@ -216,11 +222,11 @@ impl PairSource for FolderSource {
     fn image(&self, sample: SampleId) -> Result<image::RgbImage, DataError> {
         let listed = self.listed(sample)?;
         let path = self.path(listed);
-        decode_file(&path).map_err(|message| {
-            self.note_failure(sample, listed.record, &path, &message);
+        self.pictures.decode(&path).map_err(|refusal| {
+            self.note_failure(sample, listed.record, (&path, &refusal));
             DataError::Image {
                 origin: path.display().to_string(),
-                message,
+                message: refusal.1,
             }
         })
     }

@@ -58,7 +58,13 @@ pub(super) struct Manifest {
     #[serde(flatten)]
     pub(super) header: CheckpointHeader,
     pub(super) files: Vec<CheckpointFile>,
+    /// Hash of this very file with [`UNSEALED`] here; absent in those of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seal: Option<String>,
 }
+
+/// Stands for the seal while it is computed.
+const UNSEALED: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// A file of a checkpoint as its manifest describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,20 +153,83 @@ pub fn write_checkpoint(
     };
     let _absent_is_fine = fs::remove_dir_all(&temporary);
     fs::create_dir_all(&temporary).map_err(failed)?;
-    fill(&temporary)?;
-    seal(&temporary, header).map_err(failed)?;
-    let old_pin = fs::read_to_string(target.join(PINNED)).ok();
-    if let Some(reason) = pin.or(old_pin.as_deref()) {
-        pin_directory(&temporary, reason).map_err(failed)?;
+    sync(run_directory).map_err(failed)?;
+    let written = fill(&temporary).and_then(|()| {
+        let old_pin = fs::read_to_string(target.join(PINNED)).ok();
+        let pin = pin.or(old_pin.as_deref());
+        commit(&temporary, &target, (header, pin)).map_err(failed)
+    });
+    if let Err(error) = written {
+        // Where the disk is full, half a checkpoint must not take what is left of it.
+        let _best_effort = fs::remove_dir_all(&temporary);
+        return Err(error);
     }
-    retire(&target).map_err(failed)?;
-    fs::rename(&temporary, &target).map_err(failed)?;
-    sync(&parent).map_err(failed)?;
     inspect(&target).map_err(|message| TrainError::Checkpoint {
         path: target.display().to_string(),
         message,
     })
 }
+
+/// Makes what was written durable and then visible, in this order.
+fn commit(
+    temporary: &Path,
+    target: &Path,
+    (header, pin): (&CheckpointHeader, Option<&str>),
+) -> io::Result<()> {
+    crash_point("files written");
+    seal(temporary, header)?;
+    crash_point("files sealed");
+    if let Some(reason) = pin {
+        pin_directory(temporary, reason)?;
+    }
+    crash_point("pinned");
+    publish(temporary, target)?;
+    crash_point("published");
+    sync(target.parent().unwrap_or(target))?;
+    crash_point("parent synced");
+    // After an exchange this is the directory that was replaced.
+    if temporary.exists() {
+        fs::remove_dir_all(temporary)?;
+    }
+    crash_point("old one removed");
+    Ok(())
+}
+
+/// Puts a directory where none is, or in the place of another, in one step that a crash cannot
+/// halve; the other is then at `temporary`.
+fn publish(temporary: &Path, target: &Path) -> io::Result<()> {
+    if target.exists() {
+        match exchange(temporary, target) {
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => retire(target)?,
+            done => return done,
+        }
+    }
+    fs::rename(temporary, target)
+}
+
+/// Swaps two directories.
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+fn exchange(a: &Path, b: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    use rustix::io::Errno;
+    renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE).map_err(|error| match error {
+        // What kernels and file systems say that cannot swap.
+        Errno::INVAL | Errno::NOSYS | Errno::NOTSUP => io::ErrorKind::Unsupported.into(),
+        error => error.into(),
+    })
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+fn exchange(_: &Path, _: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Where tests let the program die.
+#[cfg(not(test))]
+fn crash_point(_name: &str) {}
+
+#[cfg(test)]
+use tests::crash_point;
 
 /// Removes old checkpoints, keeping the newest `keep_last`, the best scored and the pinned ones,
 /// and whatever an interrupted write left behind.
@@ -181,9 +250,11 @@ pub fn prune_checkpoints(run_directory: &Path, keep_last: usize) -> io::Result<(
     let old = good.len().saturating_sub(keep_last);
     for info in &good[..old] {
         if !info.pinned && Some(info.step) != best {
+            crash_point("before pruning one");
             retire(&info.path)?;
         }
     }
+    crash_point("pruned");
     for entry in fs::read_dir(run_directory.join(FOLDER))?.flatten() {
         if entry.file_name().to_string_lossy().starts_with('.') {
             fs::remove_dir_all(entry.path())?;
@@ -201,6 +272,7 @@ fn retire(directory: &Path) -> io::Result<()> {
     let hidden = directory.with_file_name(format!(".removing-{name}"));
     let _absent_is_fine = fs::remove_dir_all(&hidden);
     fs::rename(directory, &hidden)?;
+    crash_point("hidden");
     fs::remove_dir_all(&hidden)
 }
 
@@ -225,9 +297,12 @@ fn seal(directory: &Path, header: &CheckpointHeader) -> io::Result<()> {
         format: FORMAT,
         header: header.clone(),
         files,
+        seal: Some(UNSEALED.to_owned()),
     };
+    let text = serde_json::to_string_pretty(&manifest)?;
+    let seal = blake3::hash(text.as_bytes()).to_hex();
     let mut file = File::create(directory.join(MANIFEST))?;
-    file.write_all(&serde_json::to_vec_pretty(&manifest)?)?;
+    file.write_all(text.replace(UNSEALED, &seal).as_bytes())?;
     file.sync_all()?;
     sync(directory)
 }
@@ -254,6 +329,11 @@ pub(super) fn read_manifest(directory: &Path) -> Result<(Manifest, String), Stri
             manifest.format
         ));
     }
+    if let Some(seal) = &manifest.seal
+        && !is_sealed(&bytes, seal)
+    {
+        return Err(format!("{MANIFEST} was changed since it was written"));
+    }
     if let Some(file) = manifest
         .files
         .iter()
@@ -262,6 +342,13 @@ pub(super) fn read_manifest(directory: &Path) -> Result<(Manifest, String), Stri
         return Err(format!("{MANIFEST}: {:?} is no plain file name", file.name));
     }
     Ok((manifest, blake3::hash(&bytes).to_hex().to_string()))
+}
+
+/// Whether the manifest is what it was when `seal` was put into it.
+fn is_sealed(manifest: &[u8], seal: &str) -> bool {
+    let text = String::from_utf8_lossy(manifest);
+    let unsealed = text.replace(seal, UNSEALED);
+    !seal.is_empty() && blake3::hash(unsealed.as_bytes()).to_hex().as_str() == seal
 }
 
 /// What a checkpoint's manifest says it is about.
@@ -296,107 +383,4 @@ fn inspect(directory: &Path) -> Result<CheckpointInfo, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn header(step: u64, score: Option<f64>) -> CheckpointHeader {
-        CheckpointHeader {
-            step,
-            episode: step / 10,
-            data_fingerprint: "abc".into(),
-            score,
-        }
-    }
-
-    fn write(run: &Path, step: u64, score: Option<f64>) -> CheckpointInfo {
-        write_checkpoint(run, &header(step, score), None, |folder| {
-            fs::write(folder.join("model"), vec![step as u8; 1000]).expect("writes");
-            fs::write(folder.join("state"), b"state").expect("writes");
-            Ok(())
-        })
-        .expect("checkpoint")
-    }
-
-    fn steps(run: &Path) -> Vec<u64> {
-        list_checkpoints(run).0.iter().map(|c| c.step).collect()
-    }
-
-    #[test]
-    fn the_newest_intact_checkpoint_wins_and_broken_ones_stay() {
-        let run = tempfile::tempdir().expect("folder");
-        let (old, new) = (write(run.path(), 10, None), write(run.path(), 20, None));
-        assert_eq!(latest_checkpoint(run.path()).expect("newest").step, 20);
-        let mut bytes = fs::read(new.path.join("model")).expect("reads");
-        bytes[500] ^= 1;
-        fs::write(new.path.join("model"), &bytes).expect("writes");
-        assert_eq!(latest_checkpoint(run.path()), Some(old));
-        assert!(
-            verify_checkpoint(&new.path)
-                .expect_err("changed")
-                .contains("model")
-        );
-        assert!(new.path.exists());
-    }
-
-    #[test]
-    fn a_truncated_file_or_manifest_is_reported_with_its_name() {
-        let run = tempfile::tempdir().expect("folder");
-        let info = write(run.path(), 10, None);
-        for (name, cut) in [("model", 999), (MANIFEST, 30)] {
-            let path = info.path.join(name);
-            let bytes = fs::read(&path).expect("reads");
-            fs::write(&path, &bytes[..cut]).expect("writes");
-            let (good, broken) = list_checkpoints(run.path());
-            assert!(good.is_empty());
-            assert!(broken[0].message.contains(name), "{}", broken[0].message);
-            fs::write(&path, &bytes).expect("writes");
-        }
-        assert_eq!(steps(run.path()), [10]);
-    }
-
-    #[test]
-    fn pruning_keeps_the_newest_the_best_and_the_pinned() {
-        let run = tempfile::tempdir().expect("folder");
-        for (step, score) in [
-            (10, Some(1.0)),
-            (20, Some(5.0)),
-            (30, Some(2.0)),
-            (40, None),
-            (50, None),
-        ] {
-            write(run.path(), step, score);
-        }
-        let pinned = list_checkpoints(run.path()).0[0].path.join(PINNED);
-        fs::write(pinned, b"").expect("writes");
-        let left_over = run.path().join(FOLDER).join(".writing-00000060");
-        fs::create_dir(&left_over).expect("creates");
-        prune_checkpoints(run.path(), 2).expect("prunes");
-        assert_eq!(steps(run.path()), [10, 20, 40, 50]);
-        assert!(!left_over.exists());
-    }
-
-    #[test]
-    fn a_pinned_checkpoint_says_why_and_stays_pinned_when_written_again() {
-        let run = tempfile::tempdir().expect("folder");
-        let fill = |_: &Path| Ok(());
-        let header = header(10, None);
-        let pinned = write_checkpoint(run.path(), &header, Some("before change"), fill);
-        let pinned = pinned.expect("writes");
-        assert_eq!(pinned.pin_reason.as_deref(), Some("before change"));
-        let again = write_checkpoint(run.path(), &header, None, fill).expect("writes");
-        assert_eq!((again.pinned, again.pin_reason), (true, pinned.pin_reason));
-        fs::remove_file(again.path.join(PINNED)).expect("unpins");
-        assert_eq!(verify_checkpoint(&again.path), Ok(()));
-    }
-
-    #[test]
-    fn a_failed_write_leaves_the_old_checkpoint_in_place() {
-        let run = tempfile::tempdir().expect("folder");
-        let before = write(run.path(), 10, None);
-        let failed = write_checkpoint(run.path(), &header(10, None), None, |_| {
-            Err(TrainError::Other("disk full".into()))
-        });
-        assert!(failed.is_err());
-        assert_eq!(latest_checkpoint(run.path()), Some(before));
-    }
-}
+mod tests;

@@ -189,6 +189,15 @@ pub trait Observer {
     /// # Errors
     /// As [`Observer::on_event`].
     fn before_checkpoint(&mut self, step: u64) -> Result<(), ObserverError>;
+
+    /// Called when a file of the run did not fit on the disk, with the system's message. Returns
+    /// when writing is worth another try.
+    ///
+    /// # Errors
+    /// Ends the run with that reason. An observer that cannot wait for space ends it at once.
+    fn disk_full(&mut self, message: &str) -> Result<(), ObserverError> {
+        Err(ObserverError(format!("the disk is full: {message}")))
+    }
 }
 
 /// Why an observer could not take an event.

@@ -230,7 +230,7 @@ impl Session<'_> {
             std::fs::create_dir_all(folder)
                 .map_err(|e| TrainError::Other(format!("{}: {e}", folder.display())))?;
         }
-        snapshot.write(&path)?;
+        self.writing(|_| Ok(snapshot.write(&path)?))?;
         let points: Vec<(Tag, f64)> = vec![
             (tag::SECONDS_CLUSTER.into(), clustered),
             (tag::SECONDS_TRANSLATE.into(), translated),

@@ -231,7 +231,10 @@ impl<'a> Session<'a> {
             data_fingerprint: self.data.fingerprint().to_owned(),
             score: self.place.score,
         };
-        let info = write_checkpoint(&self.directory, &header, reason, |folder| self.fill(folder))?;
+        let info = self.writing(|session| {
+            let fill = |folder: &std::path::Path| session.fill(folder);
+            write_checkpoint(&session.directory, &header, reason, fill)
+        })?;
         prune_checkpoints(&self.directory, self.config.checkpoints.keep_last)
             .map_err(|e| checkpoint_error(&info.path, &e))?;
         let path = format!("checkpoints/{step:08}");

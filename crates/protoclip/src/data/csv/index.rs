@@ -14,7 +14,7 @@ use rustc_hash::FxHashMap;
 use super::columns::Columns;
 use super::guarded::Guarded;
 use crate::config::DataConfig;
-use crate::data::decode::check_header;
+use crate::data::picture_folder::PictureFolder;
 use crate::data::{DataError, LabelColumn, OpenProgress, SampleId, SkipReason, SkipReport};
 
 /// Rows checked together.
@@ -74,13 +74,13 @@ impl Index {
     }
 }
 
-/// Reads the file that lies at `path`.
+/// Reads the file that lies at `path`, whose pictures are in `pictures`.
 ///
 /// # Errors
 /// When it cannot be read, lacks a column, has a row without end, or `progress` cancels.
 pub(super) fn build(
     config: &DataConfig,
-    path: &Path,
+    (path, pictures): (&Path, &PictureFolder),
     separator: u8,
     progress: OpenProgress<'_>,
 ) -> Result<(Columns, Index, SkipReport), DataError> {
@@ -95,7 +95,7 @@ pub(super) fn build(
         ));
     }
     let columns = Columns::find(config, &record, path)?;
-    let mut builder = Builder::new(path, columns);
+    let mut builder = Builder::new(path, pictures, columns);
     loop {
         let more = builder.read_chunk(&mut reader, &mut record)?;
         builder.append_chunk();
@@ -134,6 +134,7 @@ struct Row {
 
 struct Builder<'a> {
     path: &'a Path,
+    picture_folder: &'a PictureFolder,
     folder: PathBuf,
     columns: Columns,
     chunk: Vec<Row>,
@@ -195,9 +196,10 @@ impl Classes {
 }
 
 impl<'a> Builder<'a> {
-    fn new(path: &'a Path, columns: Columns) -> Self {
+    fn new(path: &'a Path, picture_folder: &'a PictureFolder, columns: Columns) -> Self {
         Self {
             path,
+            picture_folder,
             folder: path.parent().map(Path::to_path_buf).unwrap_or_default(),
             classes: columns.labels.iter().map(|_| Classes::default()).collect(),
             columns,
@@ -273,11 +275,12 @@ impl<'a> Builder<'a> {
 
     /// Checks the pictures of the chunk and keeps or skips its rows.
     fn append_chunk(&mut self) {
+        let folder = self.picture_folder;
         self.chunk.par_iter_mut().for_each(|row| {
             if let Ok(path) = &row.picture
-                && let Err(problem) = check_picture(path)
+                && let Err((reason, message)) = folder.check(path)
             {
-                row.picture = Err(problem);
+                row.picture = Err((reason, format!("{}: {message}", path.display())));
             }
         });
         for row in self.chunk.drain(..) {
@@ -326,13 +329,4 @@ impl<'a> Builder<'a> {
         };
         (self.columns, index, self.report)
     }
-}
-
-fn check_picture(path: &Path) -> Result<(), (SkipReason, String)> {
-    let shown = || path.display().to_string();
-    if !path.is_file() {
-        return Err((SkipReason::MissingFile, shown()));
-    }
-    check_header(path)
-        .map_err(|message| (SkipReason::BrokenImage, format!("{}: {message}", shown())))
 }

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config::DataSource;
+use crate::data::SkipReason;
 use crate::data::SkippedRow;
 
 struct Folder {

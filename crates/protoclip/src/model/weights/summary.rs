@@ -41,13 +41,14 @@ pub fn tensor_shapes(path: &Path) -> Result<Vec<TensorShape>, WeightsError> {
     let names = source.names();
     let shapes = names.filter_map(|name| {
         let entry = source.entry(name)?;
-        let numbers = entry.shape.iter().map(|&side| side as u64).product();
+        let sides = entry.shape.iter().map(|&side| side as u64);
+        let numbers = sides.fold(1, u64::saturating_mul);
         Some(TensorShape {
             name: name.to_owned(),
             shape: entry.shape.clone(),
             number_type: entry.number_type.name().to_owned(),
             numbers,
-            bytes: numbers * entry.number_type.bytes().unwrap_or(0) as u64,
+            bytes: numbers.saturating_mul(entry.number_type.bytes().unwrap_or(0) as u64),
         })
     });
     Ok(shapes.collect())
