@@ -9,15 +9,17 @@ mod import;
 mod notebook;
 mod serve;
 mod signals;
+mod teacher;
 mod train;
 mod verify;
 
 use std::fmt;
 use std::process::ExitCode;
 
+use protoclip::data::CacheFolder;
 use tracing_subscriber::EnvFilter;
 
-use crate::settings::{Command, LogFormat};
+use crate::settings::{CacheSettings, Command, LogFormat, cache_dir_or_default};
 
 /// Exit code of a wrong command line or setting.
 const USAGE: u8 = 2;
@@ -45,6 +47,7 @@ pub fn run(command: Command) -> ExitCode {
         Command::Evaluate(settings) => evaluate::evaluate(&settings),
         Command::Notebook(settings) => notebook::notebook(*settings),
         Command::Bench(settings) => bench::bench(&settings),
+        Command::Teacher(settings) => teacher::teacher(*settings),
         Command::Doctor(settings) => doctor::doctor(settings),
     };
     match result {
@@ -54,6 +57,14 @@ pub fn run(command: Command) -> ExitCode {
             let usage = error.downcast_ref::<UsageError>().is_some();
             ExitCode::from(if usage { USAGE } else { 1 })
         }
+    }
+}
+
+/// Says where indexes of data sets and unpacked shards are kept.
+pub fn keep_indexes(settings: CacheSettings) {
+    if let Some(path) = cache_dir_or_default(settings.cache_dir) {
+        let limit = u64::from(settings.cache_gib) << 30;
+        protoclip::data::keep_indexes_in(CacheFolder { path, limit });
     }
 }
 

@@ -10,5 +10,6 @@ fn main() -> ExitCode {
     protoclip::kernels::retain_freed_memory();
     let settings = Settings::parse();
     cli::start_logging(settings.log_format);
+    cli::keep_indexes(settings.cache);
     cli::run(settings.command)
 }

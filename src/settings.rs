@@ -3,6 +3,7 @@
 mod bench;
 mod evaluate;
 mod notebook;
+mod teacher;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ pub use notebook::{
     NotebookExport, NotebookFormat, NotebookRun, NotebookSettings, NotebookSource, NotebookVerify,
     NotebookWork,
 };
+pub use teacher::TeacherSettings;
 
 /// Interactive studio for prototypical contrastive language-image pretraining.
 #[derive(Debug, Parser)]
@@ -35,6 +37,8 @@ Examples:
   protoclip-studio evaluate RUN_ID           measure the latest checkpoint of a run
   protoclip-studio notebook verify findings.md
                                              compute a notebook again and compare
+  protoclip-studio teacher --model DIR --data pairs.csv --out features.npy
+                                             features for an external teacher
   protoclip-studio bench kmeans --features F.npy --k 1000
                                              time one piece of work
   protoclip-studio doctor                    what this machine offers"
@@ -51,6 +55,25 @@ pub struct Settings {
         env = "PROTOCLIP_STUDIO_LOG_FORMAT"
     )]
     pub log_format: LogFormat,
+    #[command(flatten)]
+    pub cache: CacheSettings,
+}
+
+/// Where indexes of data sets and unpacked shards are kept.
+#[derive(Debug, Args)]
+pub struct CacheSettings {
+    /// Where indexes of data sets and unpacked shards are kept [default: protoclip-studio in the
+    /// user's cache directory]
+    #[arg(long, global = true, env = "PROTOCLIP_STUDIO_CACHE_DIR")]
+    pub cache_dir: Option<PathBuf>,
+    /// How much they may take, in GiB; what was used longest ago goes first
+    #[arg(
+        long,
+        global = true,
+        default_value_t = 50,
+        env = "PROTOCLIP_STUDIO_CACHE_GIB"
+    )]
+    pub cache_gib: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -75,6 +98,8 @@ pub enum Command {
     Evaluate(Box<EvaluateSettings>),
     /// Run, verify or export a notebook: findings that re-run
     Notebook(Box<NotebookSettings>),
+    /// Compute features of a data set's captions with a text encoder, for the npy teacher
+    Teacher(Box<TeacherSettings>),
     /// Time one piece of work, such as k-means; one JSON line
     Bench(BenchSettings),
     /// Print what this machine offers: devices, instructions, threads, disk
@@ -126,7 +151,8 @@ Examples:
   protoclip-studio train run.toml
   protoclip-studio train run.toml --set episodes=5 --set prototypes.count=256
   protoclip-studio train run.toml --set 'data.path=\"pairs.csv\"' --set 'data.source=\"csv\"'
-  protoclip-studio train --resume 20261124-061530-protoclip-k3x9")]
+  protoclip-studio train --resume 20261124-061530-protoclip-k3x9
+  protoclip-studio train --resume 20261124-061530-protoclip-k3x9 --data /mnt/new/pairs.csv")]
 pub struct TrainSettings {
     /// Settings of the run as TOML; what is left out comes from its preset
     #[arg(required_unless_present = "resume", conflicts_with = "resume")]
@@ -140,6 +166,12 @@ pub struct TrainSettings {
     /// Go on with a run from its latest checkpoint
     #[arg(long, value_name = "RUN_ID")]
     pub resume: Option<String>,
+    /// Where the data set of the resumed run is now, when it moved
+    #[arg(long, value_name = "PATH", requires = "resume")]
+    pub data: Option<PathBuf>,
+    /// Where the pictures of the resumed run are now, when they are not beside the file
+    #[arg(long, value_name = "FOLDER", requires = "data")]
+    pub image_folder: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -227,13 +259,19 @@ pub struct DoctorSettings {
 
 /// The directory given, or `protoclip-studio` where the system keeps a user's data.
 pub fn data_dir_or_default(given: Option<PathBuf>) -> Option<PathBuf> {
+    given.or_else(|| user_directory("XDG_DATA_HOME", ".local/share"))
+}
+
+/// The directory given, or `protoclip-studio` where the system keeps what can be made again.
+pub fn cache_dir_or_default(given: Option<PathBuf>) -> Option<PathBuf> {
+    given.or_else(|| user_directory("XDG_CACHE_HOME", ".cache"))
+}
+
+fn user_directory(named_by: &str, in_home: &str) -> Option<PathBuf> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    given.or_else(|| {
-        let base = variable("XDG_DATA_HOME").map(PathBuf::from).or_else(|| {
-            variable("HOME").map(|home| PathBuf::from(home).join(".local").join("share"))
-        })?;
-        Some(base.join("protoclip-studio"))
-    })
+    let home = || variable("HOME").map(|home| PathBuf::from(home).join(in_home));
+    let base = variable(named_by).map(PathBuf::from).or_else(home)?;
+    Some(base.join("protoclip-studio"))
 }
 
 #[cfg(test)]

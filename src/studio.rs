@@ -38,6 +38,7 @@ mod prototypes;
 mod queue;
 mod recorder;
 mod records;
+mod relink;
 mod run_directory;
 mod run_id;
 mod run_log;
@@ -110,6 +111,7 @@ pub use prototypes::{
     TargetView, TranslationDirection, TranslationView, Verdict,
 };
 pub use recorder::{Change, NewPrototypes, Recorder};
+pub use relink::{NewPlace, relink_run};
 pub use run_directory::{CurveOrigin, ForkOrigin, OmittedChange, RunDirectory, RunMeta};
 pub use run_id::RunId;
 pub use run_log::{LineKind, LogLine, NewLine};
@@ -139,7 +141,7 @@ pub struct Studio {
     runner: Arc<dyn Runner>,
     /// What `auto` becomes in new runs.
     default_device: String,
-    live: Live,
+    live: Arc<Live>,
     snapshots: FileCache<prototypes::SnapshotView>,
     agreements: FileCache<StepAgreement>,
     lineages: FileCache<prototypes::SnapshotLineages>,
@@ -187,7 +189,7 @@ impl Studio {
         let now = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0);
         let studio = Arc::new_cyclic(|own| Self {
             own: Weak::clone(own),
-            live: Live::new(records, now),
+            live: Arc::new(Live::new(records, now)),
             data_dir: options.data_dir,
             data_sets: options.data_sets,
             runner: options.runner,

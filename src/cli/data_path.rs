@@ -3,32 +3,38 @@
 use std::path::Path;
 
 use protoclip::config::{DataConfig, DataSource};
+use protoclip::data;
 
 use super::UsageError;
 use crate::settings::SourceKind;
 
-/// `builtin`, a CSV or TSV file, or a folder with one folder of pictures per class; `source` says
-/// how to read it where the path does not tell.
+/// `builtin`, or a file, folder or shards; `source` says how to read them where the name does not
+/// tell.
 pub(super) fn data_at(path: &Path, source: Option<SourceKind>) -> anyhow::Result<DataConfig> {
     if path == Path::new("builtin") && source.is_none() {
         return Ok(DataConfig::default());
     }
-    if !path.exists() {
-        let message = format!(
-            "--data {}: there is no such file or folder; give one, or builtin",
-            path.display()
-        );
-        return Err(UsageError(message).into());
-    }
-    let source = match source {
-        Some(SourceKind::Csv) => DataSource::Csv,
-        Some(SourceKind::Folder) => DataSource::Folder,
-        None if path.is_dir() => DataSource::Folder,
-        None => DataSource::Csv,
-    };
-    Ok(DataConfig {
+    let source = source.map_or_else(|| data::kind_of(path), kind);
+    let config = DataConfig {
         source,
         path: Some(path.to_owned()),
         ..DataConfig::default()
-    })
+    };
+    match data::absence(&config) {
+        Some((_, message)) => {
+            let message = format!("--data {}: {message}; or give builtin", path.display());
+            Err(UsageError(message).into())
+        }
+        None => Ok(config),
+    }
+}
+
+fn kind(source: SourceKind) -> DataSource {
+    match source {
+        SourceKind::Csv => DataSource::Csv,
+        SourceKind::Folder => DataSource::Folder,
+        SourceKind::Webdataset => DataSource::WebDataset,
+        SourceKind::Parquet => DataSource::Parquet,
+        SourceKind::Coco => DataSource::Coco,
+    }
 }

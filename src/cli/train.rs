@@ -12,8 +12,8 @@ use super::UsageError;
 use super::signals::on_signal;
 use crate::settings::{TrainSettings, data_dir_or_default};
 use crate::studio::{
-    Change, DataDir, DataSets, LineKind, Listener, Recorder, RunId, RunJob, RunSnapshot, RunState,
-    RunStore, Runner, TrainerRunner, new_run, run_session, start_problems,
+    Change, DataDir, DataSets, LineKind, Listener, NewPlace, Recorder, RunId, RunJob, RunSnapshot,
+    RunState, RunStore, Runner, TrainerRunner, new_run, relink_run, run_session, start_problems,
 };
 
 pub(super) fn train(settings: TrainSettings) -> anyhow::Result<()> {
@@ -22,7 +22,7 @@ pub(super) fn train(settings: TrainSettings) -> anyhow::Result<()> {
     let data_dir = DataDir::open(&root)?;
     let data_sets = Arc::new(DataSets::default());
     let id = match (&settings.resume, &settings.config) {
-        (Some(id), _) => existing(&data_dir, id)?,
+        (Some(id), _) => resumed(&data_dir, &data_sets, id, &settings)?,
         (None, Some(path)) => created(&data_dir, &data_sets, path, &settings.set)?,
         (None, None) => return Err(UsageError("give a file or --resume".into()).into()),
     };
@@ -38,6 +38,25 @@ fn existing(data_dir: &DataDir, id: &str) -> anyhow::Result<RunId> {
         ))
         .into()
     })
+}
+
+/// The run to go on with; its data set is relinked where the command line says so.
+fn resumed(
+    data_dir: &DataDir,
+    data_sets: &DataSets,
+    id: &str,
+    settings: &TrainSettings,
+) -> anyhow::Result<RunId> {
+    let id = existing(data_dir, id)?;
+    if let Some(path) = &settings.data {
+        let place = NewPlace {
+            path: std::path::absolute(path)?,
+            image_folder: settings.image_folder.clone(),
+        };
+        relink_run(&data_dir.run(&id), data_sets, &place)
+            .map_err(|e| UsageError(format!("--data {}: {e}", path.display())))?;
+    }
+    Ok(id)
 }
 
 fn created(

@@ -69,6 +69,7 @@ fn shelves() -> Vec<Route> {
         post("/datasets/add", data_sets::add),
         get("/datasets/{id}", data_set::one),
         post("/datasets/{id}/open", data_sets::open),
+        post("/datasets/{id}/relink", data_sets::relink),
         get("/notebooks", notebooks::list),
         post("/notebooks", notebooks::create),
         get("/notebooks/{name}", notebook::one),

@@ -141,7 +141,8 @@ pub enum KernelsName {
 
 #[derive(Debug, Args)]
 pub struct BenchImages {
-    /// `builtin`, a CSV or TSV file, or a folder with one folder of pictures per class
+    /// `builtin`, a CSV, TSV, Parquet or COCO captions file, a folder with one folder of pictures
+    /// per class, or tar shards as in shards/{00000..00003}.tar or their folder
     #[arg(long, value_name = "builtin|PATH")]
     pub data: PathBuf,
     /// Threads [default: as many as the machine has]

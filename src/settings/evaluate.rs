@@ -12,6 +12,7 @@ Examples:
   protoclip-studio evaluate 20261124-061530-protoclip-k3x9
   protoclip-studio evaluate model.safetensors --data builtin --probe
   protoclip-studio evaluate epoch_8.pt --data pairs.csv --label-column category --holdout sha1:10
+  protoclip-studio evaluate epoch_8.pt --data 'shards/{00000..00003}.tar' --label-column category
   protoclip-studio evaluate exported/ --data pictures/ --templates templates.txt --json report.json")]
 pub struct EvaluateSettings {
     /// A run id, a run's or checkpoint's directory, an exported model, a .safetensors or .pt file
@@ -19,17 +20,20 @@ pub struct EvaluateSettings {
     /// A model name or an OpenCLIP-style JSON file, where the weight file does not tell its shape
     #[arg(long, value_name = "NAME|FILE")]
     pub model: Option<String>,
-    /// `builtin`, a CSV or TSV file, or a folder with one folder of pictures per class
-    /// [default: the data of the run, for a run or its checkpoint]
+    /// `builtin`, a CSV, TSV, Parquet or COCO captions file, a folder with one folder of pictures
+    /// per class, or tar shards as in shards/{00000..00003}.tar or their folder [default: the data of the run, for a run or its checkpoint]
     #[arg(long, value_name = "builtin|PATH")]
     pub data: Option<PathBuf>,
-    /// How to read --data [default: folder for a directory, csv for a file]
+    /// How to read --data [default: by its name, and for a directory by what it holds]
     #[arg(long, value_enum)]
     pub source: Option<SourceKind>,
     /// Column with the image path
     #[arg(long, value_name = "NAME")]
     pub image_column: Option<String>,
-    /// Column with the caption
+    /// Folder that image paths are relative to [default: that of the file]
+    #[arg(long, value_name = "FOLDER")]
+    pub image_folder: Option<PathBuf>,
+    /// Column with the caption; in shards the field of the .json member
     #[arg(long, value_name = "NAME")]
     pub caption_column: Option<String>,
     /// Column with class labels; can be repeated [default: those the data set brings itself]
@@ -71,4 +75,7 @@ pub struct EvaluateSettings {
 pub enum SourceKind {
     Csv,
     Folder,
+    Webdataset,
+    Parquet,
+    Coco,
 }

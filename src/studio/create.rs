@@ -95,15 +95,10 @@ fn display_name(config: &RunConfig) -> String {
 /// All problems, by field.
 pub fn start_problems(config: &ValidRunConfig, data_sets: &DataSets) -> Result<(), ConfigErrors> {
     let mut errors = Vec::new();
-    if let Some(path) = &config.data.path {
-        let wanted = match config.data.source {
-            DataSource::Folder => Wanted::Folder,
-            _ => Wanted::File,
-        };
-        errors.extend(absent(path, wanted, "data.path"));
-    }
+    let absent_data = protoclip::data::absence(&config.data);
+    errors.extend(absent_data.map(|(field, message)| problem(field, message)));
     if let (TeacherKind::Npy, Some(path)) = (config.teacher.kind, &config.teacher.path) {
-        errors.extend(absent(path, Wanted::File, "teacher.path"));
+        errors.extend(absent(path, "teacher.path"));
     }
     errors.extend(weight_problems(config));
     let device = DeviceChoice::parse(&config.device).and_then(DeviceChoice::open);
@@ -158,26 +153,11 @@ fn known_set(data: &DataConfig, data_sets: &DataSets, quick: bool) -> Option<Fac
     data_sets.opened(data).map(|set| Ok(set.source.facts()))
 }
 
-/// What a path must lead to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wanted {
-    File,
-    Folder,
-}
-
-fn absent(path: &Path, wanted: Wanted, field: &str) -> Option<FieldError> {
-    let found = std::fs::metadata(path);
-    let message = match (found, wanted) {
-        (Ok(metadata), Wanted::File) if metadata.is_file() => return None,
-        (Ok(metadata), Wanted::Folder) if metadata.is_dir() => return None,
-        (Ok(_), Wanted::File) => {
-            format!("{} is not a file; give the path of a file", path.display())
-        }
-        (Ok(_), Wanted::Folder) => format!(
-            "{} is not a folder; give the folder that has one folder of pictures per class",
-            path.display()
-        ),
-        (Err(error), _) => format!(
+fn absent(path: &Path, field: &str) -> Option<FieldError> {
+    let message = match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => return None,
+        Ok(_) => format!("{} is not a file; give the path of a file", path.display()),
+        Err(error) => format!(
             "{}: {error}; give an absolute path, or one relative to where the program was started",
             path.display()
         ),

@@ -5,9 +5,7 @@ mod catalogue;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::SystemTime;
 
 use protoclip::config::{DataConfig, DataSource};
 use protoclip::data::{DataError, PairSource, SkipReport};
@@ -21,7 +19,7 @@ pub use browser::{
     CaptionSummary, ClassCount, MOST_PAIRS, PairPage, PairQuery, PairView, SEARCHED,
 };
 pub use catalogue::ListedDataSet;
-pub(super) use catalogue::recall;
+pub(super) use catalogue::{path_problem, recall, replace_remembered};
 
 /// Names a data set in URLs: `builtin`, or a hash of its settings.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -71,11 +69,9 @@ struct Slot {
 #[derive(Debug)]
 struct Opened {
     set: Arc<DataSet>,
-    file: FileStamp,
+    /// Of the data set's files when it was opened.
+    files: Option<String>,
 }
-
-/// Time and size of the data set's file when it was opened.
-type FileStamp = Option<(SystemTime, u64)>;
 
 /// Captions that the word statistics look at, evenly spread over the data set.
 const STATISTICS_CAPTIONS: usize = 50_000;
@@ -173,6 +169,12 @@ impl DataSets {
         open.as_ref().map(|opened| Arc::clone(&opened.set))
     }
 
+    /// Lets go of a data set that nothing names any more.
+    pub(super) fn forget(&self, id: &DataSetId) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.remove(id);
+    }
+
     fn slot(&self, id: &DataSetId, config: &DataConfig) -> Arc<Slot> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = known.entry(id.clone()).or_insert_with(|| {
@@ -224,23 +226,18 @@ impl Slot {
         progress: &(dyn Fn(u64, u64) -> bool + Sync),
     ) -> Result<Arc<DataSet>, DataError> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let file = self.config.path.as_deref().and_then(stamp);
-        if let Some(opened) = open.as_ref().filter(|opened| opened.file == file) {
+        let files = protoclip::data::stamp(&self.config);
+        if let Some(opened) = open.as_ref().filter(|opened| opened.files == files) {
             return Ok(Arc::clone(&opened.set));
         }
         let source = protoclip::data::open(&self.config, progress)?;
         let set = Arc::new(DataSet::new(id.clone(), source));
         *open = Some(Opened {
             set: Arc::clone(&set),
-            file,
+            files,
         });
         Ok(set)
     }
-}
-
-fn stamp(path: &Path) -> FileStamp {
-    let metadata = std::fs::metadata(path).ok()?;
-    Some((metadata.modified().ok()?, metadata.len()))
 }
 
 #[cfg(test)]

@@ -181,8 +181,7 @@ impl RunDirectory {
         }
         self.write_meta(meta)?;
         if let Some(config) = config {
-            let path = self.path.join("config.toml");
-            write_durably(&path, config.to_toml()?.as_bytes())?;
+            self.write_config(config)?;
         }
         fill(self)
     }
@@ -205,6 +204,14 @@ impl RunDirectory {
         let path = self.path.join("run.json");
         let text = serde_json::to_string_pretty(meta).map_err(|e| StudioError::format(&path, e))?;
         write_durably(&path, text.as_bytes())
+    }
+
+    /// Replaces `config.toml`.
+    ///
+    /// # Errors
+    /// When it cannot be written; the old file then stays.
+    pub fn write_config(&self, config: &RunConfig) -> Result<(), StudioError> {
+        write_durably(&self.path.join("config.toml"), config.to_toml()?.as_bytes())
     }
 
     /// Reads `config.toml`.

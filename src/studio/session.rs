@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use protoclip::config::DataConfig;
 use protoclip::data::DataError;
 use protoclip::train::{
     Command, Control, Observer, ObserverError, Outcome, StopReason, TrainError, TrainEvent,
@@ -36,6 +37,7 @@ pub fn run_session(
     recorder: &SharedRecorder,
     listener: &mut dyn Listener,
 ) -> Result<(RunState, Option<String>), StudioError> {
+    let data = job.config.data.clone();
     let mut observer = RecordingObserver {
         recorder,
         listener,
@@ -44,7 +46,7 @@ pub fn run_session(
     };
     let ended = catch_unwind(AssertUnwindSafe(|| runner.run(job, &mut observer, control)));
     let (state, reason) = match ended {
-        Ok(result) => state_after(result, control.command()),
+        Ok(result) => missing_data(state_after(result, control.command()), &data),
         Err(panic) => (
             RunState::Failed,
             Some(format!("training panicked: {}", panic_message(&*panic))),
@@ -168,6 +170,25 @@ fn state_after(
         }
         (Err(error), _) => (RunState::Failed, Some(error.to_string())),
     }
+}
+
+/// Says of a failed run whose data set is gone that this is why, and what to do.
+fn missing_data(
+    (state, reason): (RunState, Option<String>),
+    data: &DataConfig,
+) -> (RunState, Option<String>) {
+    let gone = match state {
+        RunState::Failed => protoclip::data::absence(data),
+        _ => None,
+    };
+    let Some((_, message)) = gone else {
+        return (state, reason);
+    };
+    let reason = reason.unwrap_or_default();
+    let said = format!(
+        "the data set is missing: {message}; once it is back, or relinked to its new place, resume the run ({reason})"
+    );
+    (state, Some(said))
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> &str {

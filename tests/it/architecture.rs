@@ -31,7 +31,7 @@ const LIBRARY_MAY_IMPORT: [(&str, &[&str]); 12] = [
     ("kernels", &["config"]),
     ("model", &["config", "kernels"]),
     ("loss", &["kernels"]),
-    ("data", &["config", "kernels", "tokenizer"]),
+    ("data", &["config", "kernels", "tensor_file", "tokenizer"]),
     (
         "prototypes",
         &["config", "data", "kernels", "npy", "tensor_file"],

@@ -38,7 +38,7 @@ fn pairs_file(folder: &Path) -> PathBuf {
     path
 }
 
-async fn ended_work(site: &TestSite) -> Value {
+pub(crate) async fn ended_work(site: &TestSite) -> Value {
     let end = Instant::now() + PATIENCE;
     loop {
         let work = site.get("/api/work").await.json()[0].clone();

@@ -67,10 +67,15 @@ pub struct DataConfig {
     pub path: Option<PathBuf>,
     /// Field separator of a CSV/TSV file; absent means tab for `.tsv`, comma otherwise.
     pub separator: Option<char>,
-    /// Column with the image path, relative to the file.
-    pub image_column: String,
-    /// Column with the caption.
-    pub caption_column: String,
+    /// Column with the image path, or in Parquet files the image; absent means `filepath`, or
+    /// `image`.
+    pub image_column: Option<String>,
+    /// Column with the caption, or field of the `.json` member; absent means `title` in CSV and TSV
+    /// files, `caption` in Parquet files, and in WebDataset shards the `.txt` member or else the field
+    /// `caption`.
+    pub caption_column: Option<String>,
+    /// Folder that image paths are relative to; absent means that of the file.
+    pub image_folder: Option<PathBuf>,
     /// Columns kept as labels for evaluation; never seen by model or teacher.
     pub label_columns: Vec<String>,
     /// Abort when more than this share of rows is unusable, in [0, 1].
@@ -88,6 +93,12 @@ pub enum DataSource {
     Csv,
     /// A folder with one folder of pictures per class; the caption is the class name.
     Folder,
+    /// Tar shards with pictures, captions and labels as members.
+    WebDataset,
+    /// Parquet files with pictures or their paths in one column and captions in another.
+    Parquet,
+    /// A JSON file of COCO captions with pictures in a folder.
+    Coco,
 }
 
 /// Prototype construction, section "Episode" of the method.

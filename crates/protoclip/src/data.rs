@@ -7,35 +7,53 @@ mod batcher;
 mod blur;
 mod builtin;
 mod cache;
+mod cache_folder;
+mod coco;
 mod colour;
 mod csv;
 mod decode;
 mod draw;
+mod failures;
 mod folder;
+mod kept_index;
+mod labelling;
+mod parquet;
 mod picture_folder;
+mod presence;
 mod sampler;
 #[cfg(test)]
 pub(crate) mod scripted;
+mod shard_files;
+mod shared_pictures;
 mod split;
+mod text_list;
 mod transform;
+mod webdataset;
+mod window;
 
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use crate::config::{DataConfig, DataFacts, DataSource};
 
 pub use batcher::{Batch, BatchMode, Batcher, BatcherConfig, Batches, PREFETCH, Replacement};
 pub use builtin::BuiltinSource;
+pub use cache_folder::{CacheFolder, keep_indexes_in};
+pub use coco::CocoSource;
 pub use csv::CsvSource;
 pub use decode::{LARGEST_DECODE, LARGEST_SIDE, decode_picture};
 pub(crate) use draw::{Purpose, generator};
+pub use failures::{SkipReason, SkipReport, SkippedRow};
 pub use folder::FolderSource;
+pub use parquet::ParquetSource;
+pub use presence::{absence, kind_of, stamp};
 pub use sampler::EpisodeSampler;
 pub use split::{held_out, training_part};
 pub use transform::{MEAN, STD, Transform};
+pub use webdataset::WebDatasetSource;
+#[cfg(test)]
+pub(crate) use webdataset::tar_fixture;
 
 /// Index of a usable pair in its source, stable while the source's fingerprint is.
 pub type SampleId = u32;
@@ -121,85 +139,6 @@ pub struct LabelColumn {
 impl LabelColumn {
     /// Class of the pairs whose label is empty.
     pub const UNLABELLED: &str = "(none)";
-}
-
-/// Rows that were skipped, counted by reason, the first ones listed.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SkipReport {
-    /// All rows seen, usable or not.
-    pub rows: u64,
-    pub skipped: u64,
-    pub by_reason: Vec<(SkipReason, u64)>,
-    /// At most [`SkipReport::LISTED`] of them.
-    pub listed: Vec<SkippedRow>,
-}
-
-impl SkipReport {
-    /// Rows that a report lists one by one.
-    pub const LISTED: usize = 1000;
-    /// Characters kept of a detail.
-    const DETAIL: usize = 300;
-
-    /// Counts an unusable row and lists it while there is room.
-    fn note(&mut self, row: u64, reason: SkipReason, detail: impl Into<String>) {
-        self.skipped += 1;
-        match self.by_reason.iter_mut().find(|(r, _)| *r == reason) {
-            Some((_, count)) => *count += 1,
-            None => self.by_reason.push((reason, 1)),
-        }
-        if self.listed.len() < Self::LISTED {
-            let detail: String = detail.into();
-            self.listed.push(SkippedRow {
-                row,
-                reason,
-                detail: detail.chars().take(Self::DETAIL).collect(),
-            });
-        }
-    }
-
-    /// The first listed rows as text for an error message, or nothing.
-    fn first_lines(&self) -> String {
-        let lines = self.listed.iter().take(5).map(|r| {
-            let reason = r.reason.describe();
-            format!("\n  line {}: {reason}: {}", r.row, r.detail)
-        });
-        lines.collect()
-    }
-}
-
-/// One unusable row.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SkippedRow {
-    /// Line of the file, from 1.
-    pub row: u64,
-    pub reason: SkipReason,
-    /// The path, or the decoder's message.
-    pub detail: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SkipReason {
-    MissingFile,
-    OutsideFolder,
-    BrokenImage,
-    BadUtf8,
-    EmptyCaption,
-    MissingColumn,
-}
-
-impl SkipReason {
-    /// What a person reads.
-    pub const fn describe(self) -> &'static str {
-        match self {
-            Self::MissingFile => "missing file",
-            Self::OutsideFolder => "file outside the data set's folder",
-            Self::BrokenImage => "broken image",
-            Self::BadUtf8 => "text that is not UTF-8",
-            Self::EmptyCaption => "empty caption",
-            Self::MissingColumn => "too few columns",
-        }
-    }
 }
 
 /// Why data cannot be used.
@@ -289,5 +228,8 @@ pub fn open_whole(
         }
         DataSource::Csv => Ok(Arc::new(CsvSource::open(config, progress)?)),
         DataSource::Folder => Ok(Arc::new(FolderSource::open(config, progress)?)),
+        DataSource::WebDataset => Ok(Arc::new(WebDatasetSource::open(config, progress)?)),
+        DataSource::Parquet => Ok(Arc::new(ParquetSource::open(config, progress)?)),
+        DataSource::Coco => Ok(Arc::new(CocoSource::open(config, progress)?)),
     }
 }

@@ -7,12 +7,16 @@
 
 mod bert;
 mod bert_config;
+mod feature_file;
 mod sentences;
 
 use std::path::PathBuf;
 
+use crate::analysis::AnalysisError;
+use crate::data::DataError;
 use crate::model::weights::WeightsError;
 pub use bert_config::BertConfig;
+pub use feature_file::{FeatureFile, WrittenFeatures};
 pub use sentences::{EncodeProgress, SentenceEncoder};
 
 /// Why a text encoder cannot be used.
@@ -29,6 +33,14 @@ pub enum TeacherError {
     Weights(#[from] WeightsError),
     #[error("caption {index} (from 0) cannot be split into tokens: {message}")]
     Caption { index: usize, message: String },
+    #[error(transparent)]
+    Data(#[from] DataError),
+    #[error(transparent)]
+    Analysis(#[from] AnalysisError),
+    #[error(
+        "{dim} dimensions were asked for, and there can be 1 to {most}; ask for fewer, or 0 for all"
+    )]
+    Dimensions { dim: usize, most: usize },
     #[error("encoding was cancelled")]
     Cancelled,
 }

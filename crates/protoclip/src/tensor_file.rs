@@ -31,6 +31,21 @@ impl TensorFileWriter {
         self.metadata.insert(key.to_owned(), value.to_string());
     }
 
+    pub(crate) fn text(&mut self, key: &str, value: String) {
+        self.metadata.insert(key.to_owned(), value);
+    }
+
+    /// Bytes of all arrays and texts; the file takes little more.
+    pub(crate) fn bytes(&self) -> u64 {
+        let arrays: usize = self
+            .tensors
+            .iter()
+            .map(|(_, _, _, bytes)| bytes.len())
+            .sum();
+        let texts: usize = self.metadata.values().map(String::len).sum();
+        (arrays + texts) as u64
+    }
+
     pub(crate) fn f32(&mut self, name: String, shape: Vec<usize>, values: &[f32]) {
         let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         self.tensors.push((name, Dtype::F32, shape, bytes));
@@ -40,6 +55,17 @@ impl TensorFileWriter {
         let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         self.tensors
             .push((name, Dtype::U32, vec![values.len()], bytes));
+    }
+
+    pub(crate) fn u64(&mut self, name: String, values: &[u64]) {
+        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        self.tensors
+            .push((name, Dtype::U64, vec![values.len()], bytes));
+    }
+
+    pub(crate) fn u8(&mut self, name: String, values: &[u8]) {
+        self.tensors
+            .push((name, Dtype::U8, vec![values.len()], values.to_vec()));
     }
 
     /// Values rounded to 16-bit floats: half the room, for what is only looked at.
@@ -121,6 +147,11 @@ impl<'a> TensorFileReader<'a> {
             .ok_or_else(|| format!("metadata {key:?} is absent or no number"))
     }
 
+    pub(crate) fn text(&self, key: &str) -> Result<&str, String> {
+        let found = self.metadata.get(key).map(String::as_str);
+        found.ok_or_else(|| format!("metadata {key:?} is absent"))
+    }
+
     pub(crate) fn contains(&self, name: &str) -> bool {
         self.tensors.tensor(name).is_ok()
     }
@@ -148,6 +179,15 @@ impl<'a> TensorFileReader<'a> {
             .collect())
     }
 
+    pub(crate) fn u64(&self, name: &str) -> Result<Vec<u64>, String> {
+        let (words, _) = self.values(name, Dtype::U64)?.as_chunks::<8>();
+        Ok(words.iter().map(|&b| u64::from_le_bytes(b)).collect())
+    }
+
+    pub(crate) fn u8(&self, name: &str) -> Result<Vec<u8>, String> {
+        Ok(self.values(name, Dtype::U8)?.to_vec())
+    }
+
     /// Shape and values of a matrix of 16-bit floats.
     pub(crate) fn f16_matrix(&self, name: &str) -> Result<(usize, usize, Vec<f32>), String> {
         let view = self.tensors.tensor(name).map_err(|e| e.to_string())?;
@@ -167,12 +207,16 @@ impl<'a> TensorFileReader<'a> {
         name: &str,
         dtype: Dtype,
     ) -> Result<impl Iterator<Item = [u8; 4]> + use<'a>, String> {
+        let data = self.values(name, dtype)?;
+        Ok(data.chunks_exact(4).map(|b| [b[0], b[1], b[2], b[3]]))
+    }
+
+    fn values(&self, name: &str, dtype: Dtype) -> Result<&'a [u8], String> {
         let view = self.tensors.tensor(name).map_err(|e| e.to_string())?;
         if view.dtype() != dtype {
             return Err(format!("{name} is {:?}, wanted {dtype:?}", view.dtype()));
         }
-        let data: &'a [u8] = view.data();
-        Ok(data.chunks_exact(4).map(|b| [b[0], b[1], b[2], b[3]]))
+        Ok(view.data())
     }
 }
 

@@ -35,7 +35,7 @@ impl Inputs {
             (Some(path), _) => data_at(path, settings.source)?,
             (None, Some(run)) => run.read_config()?.data,
             (None, None) => {
-                let message = "give --data builtin, --data FILE.csv or --data FOLDER; only a run brings its own data";
+                let message = "give --data builtin, or --data with a file, folder or shards; only a run brings its own data";
                 return Err(UsageError(message.into()).into());
             }
         };
@@ -46,11 +46,14 @@ impl Inputs {
             (&settings.caption_column, &mut data.caption_column),
         ];
         for (given, column) in columns {
-            if let Some(given) = given {
+            if given.is_some() {
                 column.clone_from(given);
             }
         }
-        if data.source == DataSource::Csv {
+        if settings.image_folder.is_some() {
+            data.image_folder.clone_from(&settings.image_folder);
+        }
+        if !matches!(data.source, DataSource::Builtin | DataSource::Folder) {
             add_columns(&mut data, settings);
         }
         Ok(Self {

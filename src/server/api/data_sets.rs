@@ -12,7 +12,9 @@ use super::super::endpoint::{ApiQuery, Endpoint};
 use super::super::{AppError, AppState};
 use super::csv::{csv, quoted};
 use super::picture;
-use crate::studio::{CaptionSummary, DataSetId, DataSetView, ListedDataSet, PairPage, PairQuery};
+use crate::studio::{
+    CaptionSummary, DataSetId, DataSetView, ListedDataSet, NewPlace, PairPage, PairQuery,
+};
 
 const PICTURE: u32 = 96;
 /// Pairs of one answer unless asked otherwise.
@@ -29,6 +31,13 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .failures(&[400, 409, 422]),
         Endpoint::get("/api/datasets", "Data sets that are known", list),
         Endpoint::get("/api/datasets/{id}", "What a data set holds", one).failures(&[404, 409]),
+        Endpoint::post(
+            "/api/datasets/{id}/relink",
+            "Point a data set and its runs to another place: `{path, image_folder}`; background work",
+            relink,
+        )
+        .success(202, "application/json")
+        .failures(&[400, 404, 409, 422]),
         Endpoint::get("/api/datasets/{id}/pairs", "Pairs, page by page", pairs)
             .query(&[
                 ("q", "words that a caption must contain"),
@@ -89,6 +98,29 @@ async fn one(
     Path(id): Path<DataSetId>,
 ) -> Result<Json<DataSetView>, AppError> {
     Ok(Json(state.ask(move |studio| studio.data_set(&id)).await?))
+}
+
+async fn relink(
+    State(state): State<AppState>,
+    Path(id): Path<DataSetId>,
+    body: Result<Json<NewPlace>, JsonRejection>,
+) -> Result<Response, AppError> {
+    // An unknown data set is one whatever the body says.
+    let known = id.clone();
+    let place = body.map(|Json(place)| place);
+    let place = match place {
+        Ok(place) => place,
+        Err(wrong) => {
+            state
+                .ask(move |studio| studio.known_data_set(&known))
+                .await?;
+            return Err(wrong.into());
+        }
+    };
+    let begun = state.ask(move |studio| studio.relink(&id, &place));
+    let (id, work) = begun.await?;
+    let body = Json(serde_json::json!({"id": id, "work": work}));
+    Ok((StatusCode::ACCEPTED, body).into_response())
 }
 
 async fn list(State(state): State<AppState>) -> Result<Json<Vec<ListedDataSet>>, AppError> {
@@ -164,15 +196,16 @@ async fn skipped_csv(
     let view = state.ask(move |studio| studio.data_set(&id)).await?;
     let rows = view.skipped.listed.iter().map(|row| {
         format!(
-            "{},{},{}\n",
+            "{},{},{},{}\n",
             row.row,
+            quoted(&row.place),
             row.reason.describe(),
             quoted(&row.detail)
         )
     });
     Ok(csv(
         "skipped",
-        format!("row,reason,detail\n{}", rows.collect::<String>()),
+        format!("row,place,reason,detail\n{}", rows.collect::<String>()),
     ))
 }
 

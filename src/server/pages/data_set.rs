@@ -3,6 +3,7 @@
 use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
+use protoclip::config::DataSource;
 use serde::{Deserialize, Serialize};
 
 use super::address::address;
@@ -34,6 +35,10 @@ struct DataSetPage {
     id: String,
     name: String,
     path: String,
+    /// Why its files cannot be opened, when they are not there.
+    missing: String,
+    /// Whether it has files that can move.
+    movable: bool,
     work: WorkList,
     /// Absent until the data set is open.
     content: Option<Content>,
@@ -81,7 +86,7 @@ struct Column {
 
 #[derive(Debug)]
 struct BrokenRow {
-    row: u64,
+    place: String,
     reason: &'static str,
     detail: String,
 }
@@ -124,7 +129,7 @@ impl DataSetPage {
                 return Err(StudioError::NotFound(message));
             }
         };
-        let content = match studio.data_set_is_open(id) {
+        let content = match studio.data_set_is_open(id) && listed.missing.is_none() {
             true => Some(Content::new(studio, id, query)?),
             false => None,
         };
@@ -136,6 +141,8 @@ impl DataSetPage {
             path: listed
                 .path
                 .map_or_else(String::new, |path| path.display().to_string()),
+            missing: listed.missing.unwrap_or_default(),
+            movable: listed.source != DataSource::Builtin,
             content,
             runs: listed.runs,
         })
@@ -297,7 +304,7 @@ fn reasons(view: &DataSetView) -> Vec<(String, String)> {
 fn broken(view: &DataSetView) -> Vec<BrokenRow> {
     let listed = view.skipped.listed.iter().take(BROKEN);
     let row = |row: &protoclip::data::SkippedRow| BrokenRow {
-        row: row.row,
+        place: row.place.clone(),
         reason: row.reason.describe(),
         detail: row.detail.clone(),
     };

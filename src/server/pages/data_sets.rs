@@ -12,7 +12,7 @@ use super::respond::{answer, html, page};
 use super::shell::Shell;
 use super::work_list::WorkList;
 use crate::server::{AppError, AppState};
-use crate::studio::{DataSetId, ListedDataSet, Studio, StudioError};
+use crate::studio::{DataSetId, ListedDataSet, NewPlace, Studio, StudioError};
 
 #[derive(Debug, Template)]
 #[template(path = "pages/data_sets.html")]
@@ -21,7 +21,7 @@ struct DataSetsPage {
     rows: Vec<Row>,
     work: WorkList,
     open: bool,
-    folder: bool,
+    kinds: Vec<KindChoice>,
     fields: Vec<Field>,
 }
 
@@ -36,6 +36,27 @@ struct Row {
     runs: usize,
     missing: bool,
 }
+
+/// A kind of data set in the form.
+#[derive(Debug)]
+struct KindChoice {
+    value: &'static str,
+    title: &'static str,
+    chosen: bool,
+}
+
+/// Kinds that can be added: source, its name in forms, what a person reads.
+const KINDS: [(DataSource, &str, &str); 5] = [
+    (DataSource::Csv, "csv", "CSV or TSV file"),
+    (DataSource::Folder, "folder", "folder of classes"),
+    (
+        DataSource::WebDataset,
+        "webdataset",
+        "WebDataset tar shards",
+    ),
+    (DataSource::Parquet, "parquet", "Parquet files"),
+    (DataSource::Coco, "coco", "COCO captions JSON"),
+];
 
 #[derive(Debug)]
 struct Field {
@@ -55,6 +76,7 @@ pub(super) struct AddForm {
     path: String,
     image_column: String,
     caption_column: String,
+    image_folder: String,
     label_columns: String,
     separator: String,
 }
@@ -103,13 +125,41 @@ pub(super) async fn open(
     answer(shell, begun.map(|_| Redirect::to(&to).into_response()))
 }
 
+/// Where a data set is now.
+#[derive(Debug, Deserialize)]
+pub(super) struct RelinkForm {
+    path: String,
+    #[serde(default)]
+    image_folder: String,
+}
+
+/// Starts to point a data set and its runs to another place.
+pub(super) async fn relink(
+    State(state): State<AppState>,
+    shell: Shell,
+    Path(id): Path<String>,
+    Form(form): Form<RelinkForm>,
+) -> Response {
+    let id = DataSetId::from(id.as_str());
+    let place = NewPlace {
+        path: form.path.trim().into(),
+        image_folder: Some(form.image_folder.trim().into())
+            .filter(|f: &std::path::PathBuf| !f.as_os_str().is_empty()),
+    };
+    let begun = state.ask(move |studio| studio.relink(&id, &place)).await;
+    answer(
+        shell,
+        begun.map(|(id, _)| Redirect::to(&format!("/datasets/{id}")).into_response()),
+    )
+}
+
 impl AddForm {
     fn config(&self) -> Result<DataConfig, StudioError> {
         let mut config = DataConfig {
-            source: match self.source.as_str() {
-                "folder" => DataSource::Folder,
-                _ => DataSource::Csv,
-            },
+            source: KINDS
+                .iter()
+                .find(|(_, name, _)| *name == self.source)
+                .map_or(DataSource::Csv, |(source, ..)| *source),
             path: Some(self.path.trim().into())
                 .filter(|p: &std::path::PathBuf| !p.as_os_str().is_empty()),
             ..DataConfig::default()
@@ -121,10 +171,10 @@ impl AddForm {
             (&self.image_column, &mut config.image_column),
             (&self.caption_column, &mut config.caption_column),
         ] {
-            if !typed.trim().is_empty() {
-                typed.trim().clone_into(column);
-            }
+            *column = Some(typed.trim().to_owned()).filter(|name| !name.is_empty());
         }
+        config.image_folder = Some(self.image_folder.trim().into())
+            .filter(|f: &std::path::PathBuf| !f.as_os_str().is_empty());
         let labels = self.label_columns.split(',').map(str::trim);
         config.label_columns = labels
             .filter(|l| !l.is_empty())
@@ -151,7 +201,13 @@ impl DataSetsPage {
             shell: shell.in_section("datasets"),
             rows: studio.data_sets().into_iter().map(Row::of).collect(),
             open: !errors.is_empty(),
-            folder: typed.source == "folder",
+            kinds: KINDS
+                .map(|(_, value, title)| KindChoice {
+                    value,
+                    title,
+                    chosen: value == typed.source,
+                })
+                .into(),
             fields: fields(typed, errors),
         }
     }
@@ -164,8 +220,10 @@ impl Row {
             name: set.name,
             source: match set.source {
                 DataSource::Builtin => "built in",
-                DataSource::Csv => "CSV or TSV",
-                DataSource::Folder => "folder",
+                source => KINDS
+                    .iter()
+                    .find(|(known, ..)| *known == source)
+                    .map_or("", |(_, _, title)| title),
             },
             path: set
                 .path
@@ -175,7 +233,7 @@ impl Row {
                 .map_or_else(|| NONE.into(), |pairs| grouped(pairs as u64)),
             skipped: set.skipped.map_or_else(|| NONE.into(), grouped),
             runs: set.runs.len(),
-            missing: !set.present,
+            missing: set.missing.is_some(),
         }
     }
 }
@@ -196,28 +254,35 @@ fn fields(typed: &AddForm, errors: &[FieldError]) -> Vec<Field> {
         field(
             "path",
             "File or folder on this machine",
-            "A CSV or TSV file with a header row, or a folder with one folder of pictures per class.",
+            "A CSV or TSV file with a header row; a folder with one folder of pictures per class; tar shards as in /data/{00000..00003}.tar, Parquet files as in /data/train-*.parquet, or the folder of either; a COCO captions file.",
             "/data/pairs.csv",
             &typed.path,
         ),
         field(
             "image_column",
-            "Column with the picture's path",
-            "Relative to the file. CSV and TSV only.",
-            "filepath",
+            "Column with the picture",
+            "Its path in CSV and TSV files, filepath when empty; in Parquet files bytes, paths or both, image when empty.",
+            "by kind",
             &typed.image_column,
         ),
         field(
             "caption_column",
             "Column with the caption",
-            "CSV and TSV only.",
-            "title",
+            "When empty: title in CSV and TSV files, caption in Parquet files, the .txt member in shards. In shards the name of a field of the .json member.",
+            "by kind",
             &typed.caption_column,
+        ),
+        field(
+            "image_folder",
+            "Folder of the pictures",
+            "What picture paths in a file are relative to; the file's own folder when empty. COCO's usual folders are found without.",
+            "that of the file",
+            &typed.image_folder,
         ),
         field(
             "label_columns",
             "Label columns",
-            "Separated by commas; for evaluation only, neither model nor teacher sees them.",
+            "Separated by commas; columns, or fields of the .json member. For evaluation only, neither model nor teacher sees them.",
             "none",
             &typed.label_columns,
         ),
@@ -244,7 +309,7 @@ mod tests {
             ..AddForm::default()
         };
         let config = form.config().expect("valid");
-        assert_eq!(config.caption_column, DataConfig::default().caption_column);
+        assert_eq!(config.caption_column, None);
         assert_eq!(config.label_columns, ["a", "b"]);
         assert_eq!(config.separator, Some('\t'));
         let folder = AddForm {

@@ -23,7 +23,7 @@ use super::respond::{answer, html, page};
 use super::shell::Shell;
 use crate::server::{AppError, AppState};
 use crate::studio::{RunId, Studio, StudioError};
-use field_spec::{Kind, Sources};
+use field_spec::{FILE_SOURCES, Kind};
 use form_values::FormValues;
 
 #[derive(Debug, Default, Deserialize)]
@@ -48,6 +48,7 @@ struct NewRunPage {
     preset_values: String,
     /// Samples of one episode on the built-in data.
     samples: u64,
+    file_sources: String,
     ratio: String,
     /// Names of models that need no file.
     models: Vec<String>,
@@ -83,7 +84,8 @@ struct Field {
     numeric: bool,
     suggestions: bool,
     /// Attribute by which the browser hides a setting of other sources.
-    sources: &'static str,
+    /// Sources of data that the field is for; empty for all.
+    sources: String,
     choices: Vec<Choice>,
 }
 
@@ -178,6 +180,7 @@ impl NewRunPage {
             groups: groups(values, &preset, errors),
             preset_values: preset_values(),
             samples,
+            file_sources: FILE_SOURCES.join(" "),
             ratio: ratio(samples, count),
             models: ClipConfig::names(),
         })
@@ -259,11 +262,7 @@ impl Field {
             error: error.map(|error| error.message.clone()),
             numeric: spec.kind == Kind::Number,
             suggestions: spec.name == "model",
-            sources: match spec.sources() {
-                Sources::All => "",
-                Sources::Files => " data-file",
-                Sources::Csv => " data-csv",
-            },
+            sources: spec.sources().unwrap_or_default().join(" "),
             choices,
         }
     }

@@ -149,8 +149,8 @@ fn subject(step: u64, config: &RunConfig) -> String {
     let classes = match (config.data.source, config.data.label_columns.first()) {
         (DataSource::Builtin, _) => "; classes are the emoji groups".to_owned(),
         (DataSource::Folder, _) => "; classes are the folders".to_owned(),
-        (DataSource::Csv, Some(column)) => format!("; classes are those of column {column}"),
-        (DataSource::Csv, None) => String::new(),
+        (_, Some(column)) => format!("; classes are those of column {column}"),
+        (_, None) => String::new(),
     };
     format!("Step {}, on {pairs}{classes}", grouped(step))
 }

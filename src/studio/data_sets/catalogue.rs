@@ -25,8 +25,8 @@ pub struct ListedDataSet {
     pub skipped: Option<u64>,
     /// Runs that use it, the newest first.
     pub runs: Vec<RunId>,
-    /// Whether its file or folder is where it was.
-    pub present: bool,
+    /// Why its files cannot be opened, when they are not where they were.
+    pub missing: Option<String>,
 }
 
 impl ListedDataSet {
@@ -40,7 +40,7 @@ impl ListedDataSet {
             pairs: None,
             skipped: None,
             runs: Vec::new(),
-            present: true,
+            missing: None,
         }
     }
 }
@@ -92,7 +92,7 @@ impl Studio {
                 pairs: open.as_ref().map(|set| set.source.len()),
                 skipped: open.as_ref().map(|set| set.source.skipped().skipped),
                 runs: using.map(|run| run.id.clone()).collect(),
-                present: config.path.as_ref().is_none_or(|path| path.exists()),
+                missing: protoclip::data::absence(&config).map(|(_, message)| message),
                 path: config.path,
                 id,
             }
@@ -111,9 +111,8 @@ impl Studio {
     /// # Errors
     /// Names the field that cannot work; when too much work is under way.
     pub fn add_data_set(&self, config: DataConfig) -> Result<(DataSetId, WorkView), StudioError> {
-        let problem = path_problem(&config);
-        if let Some(message) = problem {
-            return Err(ConfigErrors::one("data.path", message).into());
+        if let Some((field, message)) = path_problem(&config) {
+            return Err(ConfigErrors::one(field, message).into());
         }
         let id = DataSetId::of(&config);
         let (data_sets, list) = (Arc::clone(&self.data_sets), self.data_dir.root().join(FILE));
@@ -141,10 +140,16 @@ impl Studio {
     /// # Errors
     /// When none has this id or too much work is under way.
     pub fn reopen_data_set(&self, id: &DataSetId) -> Result<WorkView, StudioError> {
+        Ok(self.add_data_set(self.known_data_set(id)?)?.1)
+    }
+
+    /// The settings of a known data set.
+    ///
+    /// # Errors
+    /// When none has this id.
+    pub fn known_data_set(&self, id: &DataSetId) -> Result<DataConfig, StudioError> {
         let config = self.data_sets.config(id);
-        let config =
-            config.ok_or_else(|| StudioError::NotFound(format!("there is no data set {id}")))?;
-        Ok(self.add_data_set(config)?.1)
+        config.ok_or_else(|| StudioError::NotFound(format!("there is no data set {id}")))
     }
 
     /// Whether a known data set can be looked at without waiting: open, or built in.
@@ -156,37 +161,55 @@ impl Studio {
     }
 }
 
-fn path_problem(config: &DataConfig) -> Option<String> {
+/// What keeps a data set from being opened that can be seen at once: the setting and a message.
+pub(in crate::studio) fn path_problem(config: &DataConfig) -> Option<(&'static str, String)> {
     let given = config.path.as_deref().filter(|p| !p.as_os_str().is_empty());
     match (config.source, given) {
         (DataSource::Builtin, _) => None,
-        (_, None) => Some("give a file or folder on this machine".into()),
+        (_, None) => Some(("data.path", "give a file or folder on this machine".into())),
         (_, Some(path)) if !path.is_absolute() => {
-            Some("give the whole path, beginning with /".into())
+            Some(("data.path", "give the whole path, beginning with /".into()))
         }
-        (_, Some(path)) if !path.exists() => Some(format!("{} does not exist", path.display())),
-        (DataSource::Folder, Some(path)) if !path.is_dir() => {
-            Some(format!("{} is no folder", path.display()))
-        }
-        (DataSource::Csv, Some(path)) if !path.is_file() => Some(format!(
-            "{} is no file; choose folder for folders of classes",
-            path.display()
-        )),
-        _ => None,
+        (_, Some(_)) => protoclip::data::absence(config),
     }
 }
 
 /// Adds a data set to the list on disk; readers see the old list or the new one.
 fn remember(path: &Path, config: DataConfig) -> Result<(), StudioError> {
-    let kept = fs::read(path).ok();
-    let kept = kept.and_then(|bytes| serde_json::from_slice::<Vec<DataConfig>>(&bytes).ok());
-    let mut kept = kept.unwrap_or_default();
+    let mut kept = remembered(path);
     let id = DataSetId::of(&config);
     if config.source == DataSource::Builtin || kept.iter().any(|k| DataSetId::of(k) == id) {
         return Ok(());
     }
     kept.push(config);
-    let text = serde_json::to_vec_pretty(&kept).map_err(|e| StudioError::format(path, e))?;
+    write_list(path, &kept)
+}
+
+/// Puts a data set in the place of another in the list on disk, where that was listed.
+pub(in crate::studio) fn replace_remembered(
+    data_dir: &DataDir,
+    old: &DataSetId,
+    new: DataConfig,
+) -> Result<(), StudioError> {
+    let path = data_dir.root().join(FILE);
+    let mut kept = remembered(&path);
+    let before = kept.len();
+    kept.retain(|known| DataSetId::of(known) != *old);
+    if kept.len() == before {
+        return Ok(());
+    }
+    write_list(&path, &kept)?;
+    remember(&path, new)
+}
+
+fn remembered(path: &Path) -> Vec<DataConfig> {
+    let kept = fs::read(path).ok();
+    let kept = kept.and_then(|bytes| serde_json::from_slice::<Vec<DataConfig>>(&bytes).ok());
+    kept.unwrap_or_default()
+}
+
+fn write_list(path: &Path, list: &[DataConfig]) -> Result<(), StudioError> {
+    let text = serde_json::to_vec_pretty(list).map_err(|e| StudioError::format(path, e))?;
     let staged = path.with_extension("tmp");
     fs::write(&staged, text).map_err(StudioError::io(&staged))?;
     fs::rename(&staged, path).map_err(StudioError::io(path))

@@ -35,6 +35,10 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
         .args(arguments)
         .env_remove("PROTOCLIP_STUDIO_DATA_DIR")
         .env_remove("PROTOCLIP_STUDIO_PORT")
+        .env(
+            "PROTOCLIP_STUDIO_CACHE_DIR",
+            std::env::temp_dir().join("protoclip-studio-tests"),
+        )
         .stdin(Stdio::null());
     command
 }

@@ -7,7 +7,7 @@ interface SkipReport {
   rows: number;
   skipped: number;
   by_reason: [string, number][];
-  listed: { row: number; reason: string; detail: string }[];
+  listed: { place: string; reason: string; detail: string }[];
 }
 
 interface DataSetView {
@@ -28,19 +28,13 @@ export function mountFileCheck(form: HTMLFormElement): void {
   button.addEventListener("click", () => void check(form, button, result));
 }
 
-/** Settings that a folder has. */
-const FOLDER_KEYS = new Set(["path", "max_broken_share", "holdout"]);
-
 /** The data part of the form as the API takes it; blank fields are left to their defaults. */
 export function dataConfig(fields: Iterable<[string, string]>): Record<string, unknown> {
-  const given = [...fields];
-  const folder = given.some(([name, value]) => name === "data.source" && value === "folder");
-  const config: Record<string, unknown> = { source: folder ? "folder" : "csv" };
-  for (const [name, typed] of given) {
+  const config: Record<string, unknown> = {};
+  for (const [name, typed] of fields) {
     const text = typed.trim();
-    if (!name.startsWith("data.") || name === "data.source" || text === "") continue;
+    if (!name.startsWith("data.") || text === "") continue;
     const key = name.slice("data.".length);
-    if (folder && !FOLDER_KEYS.has(key)) continue;
     if (key === "label_columns") config[key] = text.split(",").map((word) => word.trim());
     else if (key === "max_broken_share") config[key] = Number(text);
     else config[key] = key === "separator" && text === "\\t" ? "\t" : text;
@@ -49,7 +43,9 @@ export function dataConfig(fields: Iterable<[string, string]>): Record<string, u
 }
 
 async function check(form: HTMLFormElement, button: HTMLButtonElement, result: HTMLElement) {
-  const fields = [...new FormData(form)].map(([key, value]): [string, string] => [key, String(value)]);
+  const fields = [...new FormData(form)]
+    .map(([key, value]): [string, string] => [key, String(value)])
+    .filter(([key]) => !isHidden(form.elements.namedItem(key)));
   button.disabled = true;
   const started = Date.now();
   const tick = setInterval(() => {
@@ -70,6 +66,11 @@ async function check(form: HTMLFormElement, button: HTMLButtonElement, result: H
   }
 }
 
+/** Whether a field is for other sources of data than the chosen one. */
+function isHidden(field: RadioNodeList | Element | null): boolean {
+  return field instanceof Element && field.closest("[data-for][hidden]") !== null;
+}
+
 function describe({ pairs, labels, skipped }: DataSetView): Node[] {
   const parts: Node[] = [make("p", {}, `${grouped(pairs)} usable pairs of ${grouped(skipped.rows)} rows.`)];
   if (labels.length > 0) {
@@ -80,8 +81,8 @@ function describe({ pairs, labels, skipped }: DataSetView): Node[] {
     const reasons = skipped.by_reason.map(([reason, count]) => `${grouped(count)} ${reason.replaceAll("-", " ")}`);
     parts.push(make("p", {}, `Skipped: ${reasons.join(", ")}.`));
     const list = make("ul", { class: "mono" });
-    for (const { row, reason, detail } of skipped.listed.slice(0, EXAMPLES)) {
-      list.append(make("li", {}, `row ${row}: ${reason} ${detail}`));
+    for (const { place, reason, detail } of skipped.listed.slice(0, EXAMPLES)) {
+      list.append(make("li", {}, `${place}: ${reason} ${detail}`));
     }
     parts.push(list);
   }

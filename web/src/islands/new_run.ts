@@ -49,7 +49,7 @@ function showRatio(form: HTMLFormElement, values: Record<string, string>): void 
     return Number(typed || values[name]);
   };
   const source = new FormData(form).get("data.source");
-  const builtin = source !== "csv" && source !== "folder";
+  const builtin = source === "" || source === "builtin";
   const whole = Number(builtin ? hint.dataset["samples"] : hint.dataset["csvSamples"]);
   const samples = read("episode_size") || whole;
   const count = read("prototypes.count");
@@ -63,10 +63,10 @@ function showRatio(form: HTMLFormElement, values: Record<string, string>): void 
 }
 
 function showSource(form: HTMLFormElement): void {
-  const source = new FormData(form).get("data.source");
-  const file = source === "csv" || source === "folder";
-  for (const box of all("[data-csv]", HTMLElement, form)) box.hidden = source !== "csv";
-  for (const box of all("[data-file]", HTMLElement, form)) box.hidden = !file;
+  const source = String(new FormData(form).get("data.source"));
+  for (const box of all("[data-for]", HTMLElement, form)) {
+    box.hidden = !(box.dataset["for"] ?? "").split(" ").includes(source);
+  }
 }
 
 /** Posts the form as the page route takes it, asking for JSON so that errors come by field. */

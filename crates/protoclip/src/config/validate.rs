@@ -230,6 +230,13 @@ fn sources(config: &RunConfig, check: &mut Checks) {
             DataSource::Folder => {
                 "give the folder that has one folder of pictures per class".into()
             }
+            DataSource::WebDataset => {
+                "give a tar shard, several as in shards/{00000..00003}.tar, or their folder".into()
+            }
+            DataSource::Parquet => {
+                "give a Parquet file, several as in data/train-*.parquet, or their folder".into()
+            }
+            DataSource::Coco => "give the JSON file with images and annotations".into(),
             _ => "give the path of the CSV or TSV file".into(),
         }
     });
@@ -241,6 +248,12 @@ fn sources(config: &RunConfig, check: &mut Checks) {
             .is_none_or(|c| c.is_ascii() && c != '"' && c != '\n'),
         "data.separator",
         || "must be a single ASCII character such as ',' or a tab".into(),
+    );
+    let coco = data.source == DataSource::Coco;
+    check.that(
+        !coco || data.label_columns.is_empty(),
+        "data.label_columns",
+        || "COCO captions have no labels; leave it out".into(),
     );
     check.that(
         (0.0..=1.0).contains(&data.max_broken_share),
@@ -314,10 +327,14 @@ mod tests {
         );
         assert_eq!(fields(|c| c.optimizer.beta2 = 1.0), ["optimizer.beta2"]);
         assert_eq!(fields(|c| c.data.source = DataSource::Csv), ["data.path"]);
-        assert_eq!(
-            fields(|c| c.data.source = DataSource::Folder),
-            ["data.path"]
-        );
+        for source in [
+            DataSource::Folder,
+            DataSource::WebDataset,
+            DataSource::Parquet,
+            DataSource::Coco,
+        ] {
+            assert_eq!(fields(|c| c.data.source = source), ["data.path"]);
+        }
         assert_eq!(
             fields(|c| c.evaluation.on = EvaluatedPairs::Holdout),
             ["evaluation.on"]

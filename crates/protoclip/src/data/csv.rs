@@ -12,15 +12,18 @@ mod index;
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use csv::{ByteRecord, ReaderBuilder};
-use rustc_hash::FxHashSet;
 
 use self::columns::Columns;
 use self::guarded::Guarded;
 use self::index::Index;
+use super::cache_folder::{CacheFolder, cache_folder};
+use super::failures::Failures;
+use super::kept_index::{self, IndexKey};
 use super::picture_folder::{PictureFolder, Refusal};
+use super::shard_files::FileStamp;
 use super::{DataError, LabelColumn, OpenProgress, PairSource, SampleId, SkipReport};
 use crate::config::{DataConfig, DataFacts};
 
@@ -36,14 +39,7 @@ pub struct CsvSource {
     columns: Columns,
     index: Index,
     file: Mutex<File>,
-    /// Failures found after opening: the report to show and the samples it counted.
-    failures: Mutex<Failures>,
-}
-
-#[derive(Debug, Default)]
-struct Failures {
-    report: SkipReport,
-    samples: FxHashSet<SampleId>,
+    failures: Failures,
 }
 
 impl CsvSource {
@@ -54,14 +50,32 @@ impl CsvSource {
     /// When the file or a column is absent, no row is usable, or more rows than
     /// `max_broken_share` are not; each says what was found and what to change.
     pub fn open(config: &DataConfig, progress: OpenProgress<'_>) -> Result<Self, DataError> {
+        Self::open_with(config, cache_folder(), progress)
+    }
+
+    fn open_with(
+        config: &DataConfig,
+        cache: Option<&CacheFolder>,
+        progress: OpenProgress<'_>,
+    ) -> Result<Self, DataError> {
         let path = config.path.clone().unwrap_or_default();
         let separator = separator(config, &path);
-        let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
+        let folder = folder_of(config);
         let file = File::open(&path).map_err(|e| DataError::io(&path, e))?;
         let pictures = PictureFolder::open(&folder)?;
-        let (columns, index, report) =
-            index::build(config, (&path, &pictures), separator, progress)?;
-        check_usable(config, &path, &index, &report)?;
+        let columns = index::columns(config, &path, separator)?;
+        let key = index_key(&path, separator, &columns, &folder)?;
+        let index = match kept_index::load(cache, &key, Index::read) {
+            Some((index, base)) => index.with(base),
+            None => {
+                let index = index::build(config, (&path, &pictures), separator, progress)?;
+                if !index.base.report.blames_pictures() {
+                    kept_index::store(cache, &key, &index.base, |file| index.write(file));
+                }
+                index
+            }
+        };
+        check_usable(config, &path, &index)?;
         Ok(Self {
             name: path
                 .file_name()
@@ -72,12 +86,9 @@ impl CsvSource {
             pictures,
             separator,
             columns,
+            failures: Failures::new(index.base.report.clone()),
             index,
             file: Mutex::new(file),
-            failures: Mutex::new(Failures {
-                report,
-                samples: FxHashSet::default(),
-            }),
         })
     }
 
@@ -126,15 +137,9 @@ impl CsvSource {
 
     fn note_failure(&self, sample: SampleId, path: &Path, (reason, message): &Refusal) {
         let line = self.index.line(sample);
-        let mut failures = self.lock_failures();
-        if failures.samples.insert(sample) {
-            let detail = format!("{}: {message}", path.display());
-            failures.report.note(line, *reason, detail);
-        }
-    }
-
-    fn lock_failures(&self) -> MutexGuard<'_, Failures> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+        let detail = format!("{}: {message}", path.display());
+        self.failures
+            .note(sample, line, format!("line {line}"), *reason, detail);
     }
 }
 
@@ -183,7 +188,7 @@ impl PairSource for CsvSource {
     }
 
     fn skipped(&self) -> SkipReport {
-        self.lock_failures().report.clone()
+        self.failures.report()
     }
 
     fn facts(&self) -> DataFacts {
@@ -208,6 +213,32 @@ impl PairSource for CsvSource {
     }
 }
 
+/// Names the index by all that decides what it holds.
+fn index_key(
+    path: &Path,
+    separator: u8,
+    columns: &Columns,
+    folder: &Path,
+) -> Result<IndexKey, DataError> {
+    let (separator, folder) = (separator.to_string(), folder.to_string_lossy());
+    let mut settings = vec![
+        separator.as_str(),
+        &folder,
+        &columns.image.name,
+        &columns.caption.name,
+    ];
+    settings.extend(columns.labels.iter().map(|column| column.name.as_str()));
+    let file = (path.to_owned(), FileStamp::at(path)?);
+    Ok(IndexKey::new("csv", &settings, &[file]))
+}
+
+/// What image paths are relative to.
+fn folder_of(config: &DataConfig) -> PathBuf {
+    let own = || config.path.as_deref()?.parent().map(Path::to_path_buf);
+    let given = config.image_folder.clone();
+    given.or_else(own).unwrap_or_default()
+}
+
 fn separator(config: &DataConfig, path: &Path) -> u8 {
     let tabbed = path
         .extension()
@@ -229,29 +260,15 @@ fn reader(separator: u8) -> ReaderBuilder {
     builder
 }
 
-fn check_usable(
-    config: &DataConfig,
-    path: &Path,
-    index: &Index,
-    report: &SkipReport,
-) -> Result<(), DataError> {
-    let allowed = config.max_broken_share * report.rows as f64;
-    let message = if report.rows == 0 {
-        "the file has a header but no rows".to_owned()
-    } else if index.len() == 0 {
-        format!("none of the {} rows is usable", report.rows)
-    } else if report.skipped as f64 > allowed {
-        format!(
-            "{} of {} rows are unusable, more than data.max_broken_share = {} allows; repair them or raise it",
-            report.skipped, report.rows, config.max_broken_share
-        )
-    } else {
-        return Ok(());
+fn check_usable(config: &DataConfig, path: &Path, index: &Index) -> Result<(), DataError> {
+    let report = &index.base.report;
+    let message = match report.rows {
+        0 => Some("the file has a header but no rows".to_owned()),
+        _ => report.refusal(config, "rows", index.len()),
     };
-    Err(DataError::format(
-        path.display(),
-        message + &report.first_lines(),
-    ))
+    message.map_or(Ok(()), |message| {
+        Err(DataError::format(path.display(), message))
+    })
 }
 
 #[cfg(test)]

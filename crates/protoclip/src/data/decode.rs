@@ -27,7 +27,16 @@ pub(super) fn is_palette_png(bytes: &[u8]) -> bool {
 
 /// Reads only the header and says what would keep the picture from being decoded.
 pub(super) fn check_header(file: File) -> Result<(), String> {
-    let (width, height) = ImageReader::new(BufReader::new(file))
+    check_size(ImageReader::new(BufReader::new(file)))
+}
+
+/// The same for bytes in memory, which may end behind the header.
+pub(super) fn check_header_of(bytes: &[u8]) -> Result<(), String> {
+    check_size(ImageReader::new(Cursor::new(bytes)))
+}
+
+fn check_size<R: BufRead + Seek>(reader: ImageReader<R>) -> Result<(), String> {
+    let (width, height) = reader
         .with_guessed_format()
         .map_err(|e| e.to_string())?
         .into_dimensions()

@@ -8,11 +8,10 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
-use rustc_hash::FxHashSet;
 
+use super::failures::Failures;
 use super::picture_folder::{PictureFolder, Refusal};
 use super::{DataError, LabelColumn, OpenProgress, PairSource, SampleId, SkipReport};
 use crate::config::{DataConfig, DataFacts};
@@ -33,8 +32,7 @@ pub struct FolderSource {
     files: Vec<Listed>,
     labels: Vec<LabelColumn>,
     fingerprint: String,
-    /// What was skipped, and the samples found broken after opening.
-    report: Mutex<(SkipReport, FxHashSet<SampleId>)>,
+    failures: Failures,
 }
 
 /// A usable picture.
@@ -85,7 +83,7 @@ impl FolderSource {
             }],
             fingerprint: hash.finalize().to_hex().to_string(),
             files: listing.files,
-            report: Mutex::new((listing.report, FxHashSet::default())),
+            failures: Failures::new(listing.report),
             folder,
             pictures,
             folders,
@@ -109,11 +107,9 @@ impl FolderSource {
         record: u64,
         (path, (reason, message)): (&Path, &Refusal),
     ) {
-        let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
-        if report.1.insert(sample) {
-            let detail = format!("{}: {message}", path.display());
-            report.0.note(record + 1, *reason, detail);
-        }
+        let place = path.display().to_string();
+        self.failures
+            .note(sample, record + 1, place, *reason, message);
     }
 }
 
@@ -147,8 +143,8 @@ impl Listing {
                     file,
                 }),
                 Err((reason, message)) => {
-                    let detail = format!("{}: {message}", folder.join(file).display());
-                    self.report.note(record + 1, reason, detail);
+                    let place = folder.join(file).display().to_string();
+                    self.report.note(record + 1, place, reason, message);
                 }
             }
         }
@@ -156,24 +152,16 @@ impl Listing {
     }
 
     fn check(&self, config: &DataConfig, folder: &Path, classes: usize) -> Result<(), DataError> {
-        let (rows, skipped) = (self.report.rows, self.report.skipped);
-        let message = if rows == 0 {
-            format!(
+        let message = match self.report.rows {
+            0 => Some(format!(
                 "{classes} folders but no picture in them; the data set is one folder per class with files ending in .{}",
                 EXTENSIONS.join(", .")
-            )
-        } else if self.files.is_empty() {
-            format!("none of the {rows} pictures is usable")
-        } else if skipped as f64 > config.max_broken_share * rows as f64 {
-            format!(
-                "{skipped} of {rows} pictures are unusable, more than data.max_broken_share = {} allows; repair them or raise it",
-                config.max_broken_share
-            )
-        } else {
-            return Ok(());
+            )),
+            _ => self.report.refusal(config, "pictures", self.files.len()),
         };
-        let message = message + &self.report.first_lines();
-        Err(DataError::format(folder.display(), message))
+        message.map_or(Ok(()), |message| {
+            Err(DataError::format(folder.display(), message))
+        })
     }
 }
 
@@ -251,8 +239,7 @@ impl PairSource for FolderSource {
     }
 
     fn skipped(&self) -> SkipReport {
-        let report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
-        report.0.clone()
+        self.failures.report()
     }
 
     fn facts(&self) -> DataFacts {
@@ -345,7 +332,7 @@ mod tests {
         assert_eq!((source.len(), source.record_number(1)), (2, 2));
         let report = source.skipped();
         assert_eq!((report.rows, report.skipped), (3, 1));
-        assert!(report.listed[0].detail.contains("2.png"), "{report:?}");
+        assert!(report.listed[0].place.contains("2.png"), "{report:?}");
         // One that breaks later joins the report, once.
         fs::write(files.path().join("b/3.png"), b"nonsense").expect("writes");
         for _ in 0..2 {

@@ -64,6 +64,28 @@ impl SentenceEncoder {
         })
     }
 
+    /// Hash of the files that a directory with an encoder has, which names it.
+    ///
+    /// # Errors
+    /// Names the file that cannot be read.
+    pub fn fingerprint(folder: &Path) -> Result<String, TeacherError> {
+        let mut hash = blake3::Hasher::new();
+        let files = [
+            folder.join("config.json"),
+            folder.join("tokenizer.json"),
+            weights_in(folder),
+        ];
+        for path in files {
+            let failed = |source| TeacherError::Io {
+                path: path.clone(),
+                source,
+            };
+            let file = std::fs::File::open(&path).map_err(failed)?;
+            hash.update_reader(file).map_err(failed)?;
+        }
+        Ok(hash.finalize().to_hex().to_string())
+    }
+
     /// Numbers per caption.
     pub fn dim(&self) -> usize {
         self.config.hidden_size

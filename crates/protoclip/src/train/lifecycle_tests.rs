@@ -1,5 +1,6 @@
 //! Whole small runs on the built-in data: what is reported, and what a stop and resume change.
 
+mod sources;
 mod steering;
 
 use std::collections::BTreeMap;

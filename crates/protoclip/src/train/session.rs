@@ -272,7 +272,7 @@ impl<'a> Session<'a> {
             return Err(ConfigErrors::one(
                 "data",
                 format!(
-                    "the data set changed since checkpoint {} was written; restore it or start a new run",
+                    "the data set changed since checkpoint {} was written; restore it, relink the run to an unchanged copy, or start a new run",
                     folder.display()
                 ),
             )

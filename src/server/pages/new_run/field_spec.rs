@@ -81,12 +81,13 @@ pub(in crate::server::pages) const GROUPS: [GroupSpec; 7] = [
         field("device", "Device", Kind::Text, "auto, cpu, cuda:N or wgpu.", ""),
     ]},
     GroupSpec { key: "data", title: "Data", text: "", open: true, fields: &[
-        field("data.source", "Source", Kind::Choice(&[("builtin", "built-in emoji, 3,724 pairs"), ("csv", "CSV or TSV file"), ("folder", "folder of classes")]), "Where the pairs come from.", ""),
-        field("data.path", "File or folder", Kind::Text, "Path on this machine; picture paths in a file are relative to it. A folder holds one folder of pictures per class.", ""),
-        field("data.image_column", "Picture column", Kind::Text, "Header of the column with picture paths.", "filepath"),
-        field("data.caption_column", "Caption column", Kind::Text, "Header of the column with captions.", "title"),
+        field("data.source", "Source", Kind::Choice(&[("builtin", "built-in emoji, 3,724 pairs"), ("csv", "CSV or TSV file"), ("folder", "folder of classes"), ("webdataset", "WebDataset tar shards"), ("parquet", "Parquet files"), ("coco", "COCO captions JSON")]), "Where the pairs come from.", ""),
+        field("data.path", "File or folder", Kind::Text, "Path on this machine; picture paths in a file are relative to it. A folder of classes holds one folder of pictures per class; shards and Parquet files are named as in shards/{00000..00003}.tar or train-*.parquet, or by their folder.", ""),
+        optional(field("data.image_column", "Picture column", Kind::Text, "Column with picture paths; in Parquet files also with the pictures themselves.", "filepath"), "filepath, or image in Parquet files"),
+        optional(field("data.image_folder", "Picture folder", Kind::Text, "What picture paths in a file are relative to.", ""), "that of the file"),
+        optional(field("data.caption_column", "Caption column", Kind::Text, "Header of the column with captions; in shards the field of the .json member.", "title"), "title, caption in Parquet files, the .txt member in shards"),
         optional(field("data.separator", "Separator", Kind::Text, "One character; \\t stands for a tab.", ""), "by file name"),
-        field("data.label_columns", "Label columns", Kind::List, "Comma-separated; only used for evaluation.", ""),
+        field("data.label_columns", "Label columns", Kind::List, "Comma-separated; columns, or fields of the .json member. Only used for evaluation.", ""),
         field("data.max_broken_share", "Broken rows allowed", Kind::Number, "Share of unusable rows above which opening fails.", ""),
         field("data.holdout", "Held out", Kind::Text, "Pairs kept from training: sha1:10 for one in ten by the hash of the file name, or column:split=test.", ""),
     ]},
@@ -133,35 +134,26 @@ pub(in crate::server::pages) const GROUPS: [GroupSpec; 7] = [
     ]},
 ];
 
-/// Sources of data that a setting is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::server::pages) enum Sources {
-    All,
-    /// CSV files and folders.
-    Files,
-    Csv,
-}
-
-impl Sources {
-    /// Whether a source (`builtin`, `csv`, `folder`) is among them.
-    pub(in crate::server::pages) fn include(self, source: &str) -> bool {
-        match self {
-            Self::All => true,
-            Self::Files => matches!(source, "csv" | "folder"),
-            Self::Csv => source == "csv",
-        }
-    }
-}
+/// Sources of data with files, by their names in [`RunConfig`].
+pub(in crate::server::pages) const FILE_SOURCES: &[&str] =
+    &["csv", "folder", "webdataset", "parquet", "coco"];
 
 impl FieldSpec {
-    /// Which sources of data the setting is for.
-    pub(in crate::server::pages) fn sources(&self) -> Sources {
+    /// Which sources of data the setting is for; `None` for all.
+    pub(in crate::server::pages) fn sources(&self) -> Option<&'static [&'static str]> {
         match self.name {
-            "data.source" | "data.holdout" => Sources::All,
-            "data.path" | "data.max_broken_share" => Sources::Files,
-            name if name.starts_with("data.") => Sources::Csv,
-            _ => Sources::All,
+            "data.path" | "data.max_broken_share" => Some(FILE_SOURCES),
+            "data.separator" => Some(&["csv"]),
+            "data.image_column" => Some(&["csv", "parquet"]),
+            "data.image_folder" => Some(&["csv", "parquet", "coco"]),
+            "data.caption_column" | "data.label_columns" => Some(&["csv", "webdataset", "parquet"]),
+            _ => None,
         }
+    }
+
+    /// Whether the setting is for this source of data.
+    pub(in crate::server::pages) fn is_for(&self, source: &str) -> bool {
+        self.sources().is_none_or(|known| known.contains(&source))
     }
 
     /// The setting's value in a configuration, as a person would type it.

@@ -80,7 +80,7 @@ impl FormValues {
 
     fn read(&self, field: &FieldSpec) -> Result<Option<Value>, String> {
         let text = self.get(field.name);
-        if text.is_empty() || !field.sources().include(self.get("data.source")) {
+        if text.is_empty() || !field.is_for(self.get("data.source")) {
             return Ok(None);
         }
         match field.kind {

@@ -7,6 +7,10 @@ use csv::ByteRecord;
 use crate::config::DataConfig;
 use crate::data::DataError;
 
+/// Columns where the configuration names none.
+const IMAGE: &str = "filepath";
+const CAPTION: &str = "title";
+
 /// A column that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Column {
@@ -44,8 +48,14 @@ impl Columns {
                 .ok_or_else(|| absent(path, wanted, setting, &names))
         };
         Ok(Self {
-            image: find(&config.image_column, "data.image_column")?,
-            caption: find(&config.caption_column, "data.caption_column")?,
+            image: find(
+                config.image_column.as_deref().unwrap_or(IMAGE),
+                "data.image_column",
+            )?,
+            caption: find(
+                config.caption_column.as_deref().unwrap_or(CAPTION),
+                "data.caption_column",
+            )?,
             labels: config
                 .label_columns
                 .iter()

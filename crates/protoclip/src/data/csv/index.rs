@@ -3,18 +3,22 @@
 //! Rows are read in chunks; the pictures of a chunk are checked in parallel on the current rayon
 //! pool, then appended in order. Memory does not grow with anything but the kept numbers.
 
+mod stored;
+
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use csv::{ByteRecord, Reader};
 use rayon::prelude::*;
-use rustc_hash::FxHashMap;
 
 use super::columns::Columns;
 use super::guarded::Guarded;
 use crate::config::DataConfig;
+use crate::data::kept_index::IndexBase;
+use crate::data::labelling::Classes;
 use crate::data::picture_folder::PictureFolder;
+use crate::data::shard_files::FileStamp;
+use crate::data::shared_pictures::SharedPictures;
 use crate::data::{DataError, LabelColumn, OpenProgress, SampleId, SkipReason, SkipReport};
 
 /// Rows checked together.
@@ -26,10 +30,9 @@ pub(super) struct Index {
     offsets: Vec<u64>,
     records: Vec<u32>,
     lines: Vec<u32>,
-    labels: Vec<LabelColumn>,
     /// Numbers of the rows' pictures, when some rows share one.
     pictures: Option<Vec<u32>>,
-    fingerprint: String,
+    pub(super) base: IndexBase,
 }
 
 impl Index {
@@ -61,7 +64,7 @@ impl Index {
     }
 
     pub(super) fn labels(&self) -> &[LabelColumn] {
-        &self.labels
+        &self.base.labels
     }
 
     /// For each sample the number of its picture; `None` when all are different.
@@ -70,8 +73,39 @@ impl Index {
     }
 
     pub(super) fn fingerprint(&self) -> &str {
-        &self.fingerprint
+        &self.base.fingerprint
     }
+}
+
+/// A reader behind the header row, and the columns that the row names.
+fn begin(
+    config: &DataConfig,
+    path: &Path,
+    separator: u8,
+) -> Result<(Reader<Guarded<File>>, Columns), DataError> {
+    let file = File::open(path).map_err(|e| DataError::io(path, e))?;
+    let mut reader = super::reader(separator).from_reader(Guarded::hashing(file));
+    let mut record = ByteRecord::new();
+    if !read(&mut reader, &mut record, path)? {
+        return Err(DataError::format(
+            path.display(),
+            "the file is empty; it needs a header row and rows of image path and caption",
+        ));
+    }
+    let columns = Columns::find(config, &record, path)?;
+    Ok((reader, columns))
+}
+
+/// The columns of the file that lies at `path`.
+///
+/// # Errors
+/// When it cannot be read or lacks a column.
+pub(super) fn columns(
+    config: &DataConfig,
+    path: &Path,
+    separator: u8,
+) -> Result<Columns, DataError> {
+    begin(config, path, separator).map(|(_, columns)| columns)
 }
 
 /// Reads the file that lies at `path`, whose pictures are in `pictures`.
@@ -83,19 +117,11 @@ pub(super) fn build(
     (path, pictures): (&Path, &PictureFolder),
     separator: u8,
     progress: OpenProgress<'_>,
-) -> Result<(Columns, Index, SkipReport), DataError> {
-    let file = File::open(path).map_err(|e| DataError::io(path, e))?;
-    let total = file.metadata().map_err(|e| DataError::io(path, e))?.len();
-    let mut reader = super::reader(separator).from_reader(Guarded::hashing(file));
+) -> Result<Index, DataError> {
+    let total = FileStamp::at(path)?.bytes;
+    let (mut reader, columns) = begin(config, path, separator)?;
     let mut record = ByteRecord::new();
-    if !read(&mut reader, &mut record, path)? {
-        return Err(DataError::format(
-            path.display(),
-            "the file is empty; it needs a header row and rows of image path and caption",
-        ));
-    }
-    let columns = Columns::find(config, &record, path)?;
-    let mut builder = Builder::new(path, pictures, columns);
+    let mut builder = Builder::new(path, super::folder_of(config), pictures, columns);
     loop {
         let more = builder.read_chunk(&mut reader, &mut record)?;
         builder.append_chunk();
@@ -142,72 +168,28 @@ struct Builder<'a> {
     records: Vec<u32>,
     lines: Vec<u32>,
     classes: Vec<Classes>,
-    pictures: Pictures,
+    pictures: SharedPictures,
     report: SkipReport,
 }
 
-/// Which rows share a picture: rows with the same path, which are several captions of it.
-#[derive(Default)]
-struct Pictures {
-    /// Number of each picture by the hash of its path.
-    number_of: FxHashMap<[u8; 16], u32>,
-    of_sample: Vec<u32>,
-}
-
-impl Pictures {
-    fn add(&mut self, path: &Path) {
-        let hash = blake3::hash(path.as_os_str().as_encoded_bytes());
-        let mut key = [0; 16];
-        key.copy_from_slice(&hash.as_bytes()[..16]);
-        let next = self.number_of.len() as u32;
-        self.of_sample
-            .push(*self.number_of.entry(key).or_insert(next));
-    }
-
-    /// Nothing when every row has a picture of its own.
-    fn shared(self) -> Option<Vec<u32>> {
-        (self.number_of.len() < self.of_sample.len()).then_some(self.of_sample)
-    }
-}
-
-/// The classes of a label column while it is read.
-#[derive(Default)]
-struct Classes {
-    names: Vec<String>,
-    index_of: FxHashMap<String, u32>,
-    of_sample: Vec<u32>,
-}
-
-impl Classes {
-    fn index(&mut self, bytes: &[u8]) -> u32 {
-        let text = String::from_utf8_lossy(bytes);
-        let name = match text.trim() {
-            "" => LabelColumn::UNLABELLED,
-            name => name,
-        };
-        if let Some(&index) = self.index_of.get(name) {
-            return index;
-        }
-        let index = self.names.len() as u32;
-        self.names.push(name.to_owned());
-        self.index_of.insert(name.to_owned(), index);
-        index
-    }
-}
-
 impl<'a> Builder<'a> {
-    fn new(path: &'a Path, picture_folder: &'a PictureFolder, columns: Columns) -> Self {
+    fn new(
+        path: &'a Path,
+        folder: PathBuf,
+        picture_folder: &'a PictureFolder,
+        columns: Columns,
+    ) -> Self {
         Self {
             path,
             picture_folder,
-            folder: path.parent().map(Path::to_path_buf).unwrap_or_default(),
+            folder,
             classes: columns.labels.iter().map(|_| Classes::default()).collect(),
             columns,
             chunk: Vec::with_capacity(CHUNK),
             offsets: Vec::new(),
             records: Vec::new(),
             lines: Vec::new(),
-            pictures: Pictures::default(),
+            pictures: SharedPictures::default(),
             report: SkipReport::default(),
         }
     }
@@ -269,7 +251,10 @@ impl<'a> Builder<'a> {
             .labels
             .iter()
             .zip(&mut self.classes)
-            .map(|(column, classes)| classes.index(record.get(column.position).unwrap_or_default()))
+            .map(|(column, classes)| {
+                let bytes = record.get(column.position).unwrap_or_default();
+                classes.index(&String::from_utf8_lossy(bytes))
+            })
             .collect()
     }
 
@@ -291,17 +276,20 @@ impl<'a> Builder<'a> {
                     self.records.push(row.number);
                     self.lines.push(u32::try_from(row.line).unwrap_or(u32::MAX));
                     for (classes, class) in self.classes.iter_mut().zip(row.labels) {
-                        classes.of_sample.push(class);
+                        classes.push(class);
                     }
                 }
-                Err((reason, detail)) => self.report.note(row.line, reason, detail),
+                Err((reason, detail)) => {
+                    let place = format!("line {}", row.line);
+                    self.report.note(row.line, place, reason, detail);
+                }
             }
         }
     }
 
     /// The fingerprint covers the file, the columns in use and which rows are usable; the pictures
     /// themselves are not read.
-    fn finish(self, mut hash: blake3::Hasher) -> (Columns, Index, SkipReport) {
+    fn finish(self, mut hash: blake3::Hasher) -> Index {
         for column in [&self.columns.image, &self.columns.caption] {
             hash.update(&(column.position as u64).to_le_bytes());
         }
@@ -313,20 +301,18 @@ impl<'a> Builder<'a> {
             .labels
             .iter()
             .zip(self.classes)
-            .map(|(column, classes)| LabelColumn {
-                name: column.name.clone(),
-                classes: classes.names,
-                of_sample: Arc::from(classes.of_sample),
-            })
+            .map(|(column, classes)| classes.finish(&column.name))
             .collect();
-        let index = Index {
+        Index {
             offsets: self.offsets,
             records: self.records,
             lines: self.lines,
-            labels,
             pictures: self.pictures.shared(),
-            fingerprint: hash.finalize().to_hex().to_string(),
-        };
-        (self.columns, index, self.report)
+            base: IndexBase {
+                fingerprint: hash.finalize().to_hex().to_string(),
+                labels,
+                report: self.report,
+            },
+        }
     }
 }

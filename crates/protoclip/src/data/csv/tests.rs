@@ -9,8 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config::DataSource;
-use crate::data::SkipReason;
-use crate::data::SkippedRow;
+use crate::data::{SkipReason, SkippedRow};
 
 struct Folder {
     folder: TempDir,
@@ -97,6 +96,40 @@ fn every_kind_of_unusable_row_is_counted_and_listed_with_its_line() {
 }
 
 #[test]
+fn the_index_is_kept_while_the_file_is_the_same_and_its_pictures_were_there() {
+    let bytes = "filepath,title\n0.png,one\n1.png,two\n0.png,\n";
+    let folder = Folder::new(2, "pairs.csv", bytes.as_bytes());
+    let kept = TempDir::new().expect("temporary folder");
+    let cache = CacheFolder {
+        path: kept.path().to_owned(),
+        limit: 1 << 20,
+    };
+    let open =
+        |progress: OpenProgress<'_>| CsvSource::open_with(&folder.config, Some(&cache), progress);
+    let first = open(&|_, _| true).expect("opens");
+    let never = |_: u64, _: u64| -> bool { panic!("looks at no row") };
+    let again = open(&never).expect("opens");
+    assert_eq!(again.fingerprint(), first.fingerprint());
+    assert_eq!(again.skipped(), first.skipped());
+    assert_eq!(again.picture_groups(), first.picture_groups());
+    assert_eq!(again.caption(1).expect("caption"), "two");
+    assert_eq!(again.origin(1), first.origin(1));
+    let file = folder.config.path.as_ref().expect("a file");
+    std::fs::write(file, "filepath,title\n0.png,three\n2.png,four\n").expect("writes");
+    for pictures in [1, 2] {
+        let source = open(&|_, _| true).expect("opens");
+        assert_eq!(
+            source.len(),
+            pictures,
+            "a missing picture is looked for again"
+        );
+        RgbImage::new(3, 3)
+            .save(folder.folder.path().join("2.png"))
+            .expect("saves");
+    }
+}
+
+#[test]
 fn columns_separator_and_labels_follow_the_configuration() {
     let mut folder = Folder::new(
         2,
@@ -104,8 +137,8 @@ fn columns_separator_and_labels_follow_the_configuration() {
         b"a;kind;b\n0.png;cat;first\n1.png; ;second\n0.png;cat;third\n",
     );
     folder.config.separator = Some(';');
-    folder.config.image_column = "a".into();
-    folder.config.caption_column = "b".into();
+    folder.config.image_column = Some("a".into());
+    folder.config.caption_column = Some("b".into());
     folder.config.label_columns = vec!["kind".into()];
     let source = folder.opened();
     assert_eq!(source.caption(2).expect("caption"), "third");
