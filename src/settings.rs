@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use bench::{
-    AugmentationName, BenchEpisode, BenchImages, BenchInput, BenchKMeans, BenchPca, BenchSettings,
-    BenchTrainStep, BenchTsne, BenchWork, KernelsName, PrecisionName,
+    AugmentationName, BenchEpisode, BenchImages, BenchIndex, BenchInput, BenchKMeans, BenchPca,
+    BenchSettings, BenchTrainStep, BenchTsne, BenchWork, KernelsName, PrecisionName,
 };
 pub use evaluate::{EvaluateSettings, SourceKind};
 pub use notebook::{

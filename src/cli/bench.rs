@@ -6,6 +6,7 @@
 
 mod episode;
 mod images;
+mod index;
 mod kmeans;
 mod pca;
 mod train_step;
@@ -29,6 +30,7 @@ pub(super) fn bench(settings: &BenchSettings) -> anyhow::Result<()> {
         BenchWork::Pca(settings) => pca::bench_pca(settings),
         BenchWork::TrainStep(settings) => train_step::bench_train_step(settings),
         BenchWork::Images(settings) => images::bench_images(settings),
+        BenchWork::Index(settings) => index::bench_index(settings),
         BenchWork::Episode(settings) => episode::bench_episode(settings),
     }?;
     println!("{line}");

@@ -14,6 +14,7 @@ Examples:
   protoclip-studio bench pca --features features.npy --dim 64
   protoclip-studio bench train-step --model vit-tiny-64 --batch 64 --threads 1
   protoclip-studio bench images --data pictures/ --threads 1
+  protoclip-studio bench index --data 'shards/{00000..00249}.tar'
   protoclip-studio bench episode docs/examples/emoji.toml
 
 Prints one JSON line: the work, its sizes, seconds without reading the file, and how good the
@@ -35,6 +36,8 @@ pub enum BenchWork {
     TrainStep(BenchTrainStep),
     /// Decode, augment and batch the pictures of a data set, as training does
     Images(BenchImages),
+    /// Open a data set, draw an episode and read 1,000 of its pairs; with the most memory taken
+    Index(BenchIndex),
     /// Train one whole episode of a run; quality: loss, the mean over the last quarter of the steps
     Episode(BenchEpisode),
 }
@@ -164,6 +167,23 @@ pub struct BenchImages {
     #[arg(long, value_name = "MIB", default_value_t = 0)]
     pub cache: u16,
     /// Seed of the changes
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+}
+
+#[derive(Debug, Args)]
+pub struct BenchIndex {
+    /// `builtin`, a CSV, TSV, Parquet or COCO captions file, a folder with one folder of pictures
+    /// per class, or tar shards as in shards/{00000..00003}.tar or their folder
+    #[arg(long, value_name = "builtin|PATH")]
+    pub data: PathBuf,
+    /// Column with class labels; can be repeated
+    #[arg(long = "label-column", value_name = "NAME")]
+    pub label_columns: Vec<String>,
+    /// Samples of the episode
+    #[arg(long, default_value_t = 200_000)]
+    pub episode: usize,
+    /// Seed of the episode
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
 }

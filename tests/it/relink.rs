@@ -1,5 +1,6 @@
 //! A data set that moves while a run uses it: said, found again, and only where its pairs are the same.
 
+use std::io::{Read, Write};
 use std::path::Path;
 use std::time::Instant;
 
@@ -22,6 +23,20 @@ fn settings(source: &str, path: &Path) -> Value {
 
 fn is(state: &'static str) -> impl Fn(&Value) -> bool {
     move |run| run["state"] == state
+}
+
+/// A page as text.
+fn text(program: &Program, path: &str) -> String {
+    let mut stream = std::net::TcpStream::connect(program.address).expect("connects");
+    let host = program.address;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+    )
+    .expect("asks");
+    let mut page = String::new();
+    stream.read_to_string(&mut page).expect("reads");
+    page
 }
 
 /// How the newest piece of work ended.
@@ -63,10 +78,12 @@ fn a_run_whose_data_moved_fails_with_the_fix_and_goes_on_once_relinked() {
         for part in ["data set is missing", "relinked"] {
             assert!(reason.contains(part), "{source}: {reason}");
         }
-        let address = format!(
-            "/api/datasets/{}/relink",
-            failed["data_set"].as_str().expect("id")
-        );
+        let page = text(&program, &format!("/runs/{id}"));
+        assert!(page.contains("Point to its new place"), "{source}: {page}");
+        let data_set = failed["data_set"].as_str().expect("an id");
+        let page = text(&program, &format!("/datasets/{data_set}"));
+        assert!(page.contains("Not where it was"), "{source}: {page}");
+        let address = format!("/api/datasets/{data_set}/relink");
         let relink = |path: &Path| {
             let body = json!({"path": path}).to_string();
             request(program.address, "POST", &address, &body)

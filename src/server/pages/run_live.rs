@@ -13,7 +13,7 @@ use super::run_changes::ChangeList;
 use super::run_log::LogTable;
 use super::shell::Shell;
 use crate::server::AppState;
-use crate::studio::{RunId, RunView};
+use crate::studio::{RunId, RunView, Studio};
 
 #[derive(Debug, Template)]
 #[template(path = "pages/run_live.html")]
@@ -24,6 +24,8 @@ struct LivePage {
     waiting: &'static str,
     charts: Vec<Chart>,
     dock: Dock,
+    /// Its data set, when that is gone.
+    moved: Option<Moved>,
     changes: ChangeList,
     log: LogTable,
 }
@@ -33,6 +35,13 @@ struct LivePage {
 struct RunHead {
     shell: Shell,
     run: RunCard,
+}
+
+/// A data set that is not where it was.
+#[derive(Debug)]
+struct Moved {
+    data_set: String,
+    message: String,
 }
 
 /// The steering dock.
@@ -84,12 +93,22 @@ pub(super) async fn live(
                 Some(_) => recorded_charts(&view, &studio.tags(&id)?),
             },
             dock: Dock::new(&view, run.can_steer),
+            moved: moved(studio, &view),
             changes,
             run,
             log,
         })
     })
     .await
+}
+
+/// The data set of a run that does not train, when its files are gone.
+fn moved(studio: &Studio, view: &RunView) -> Option<Moved> {
+    let id = view.data_set.as_ref().filter(|_| !view.state.is_active())?;
+    Some(Moved {
+        data_set: id.to_string(),
+        message: studio.missing_data(id)?,
+    })
 }
 
 /// The head alone, for its live update when the state changes.

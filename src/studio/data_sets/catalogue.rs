@@ -152,6 +152,12 @@ impl Studio {
         config.ok_or_else(|| StudioError::NotFound(format!("there is no data set {id}")))
     }
 
+    /// Why the files of a known data set cannot be opened, when they are not where they were.
+    pub fn missing_data(&self, id: &DataSetId) -> Option<String> {
+        let config = self.data_sets.config(id)?;
+        protoclip::data::absence(&config).map(|(_, message)| message)
+    }
+
     /// Whether a known data set can be looked at without waiting: open, or built in.
     pub fn data_set_is_open(&self, id: &DataSetId) -> bool {
         let config = self.data_sets.config(id);

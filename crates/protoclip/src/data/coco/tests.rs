@@ -61,9 +61,8 @@ impl Folder {
 #[test]
 fn annotations_are_pairs_and_those_of_an_image_share_its_picture() {
     for pictures in ["val", "annotations", "images", "images/val"] {
-        let source = Folder::new(TEXT.as_bytes(), pictures)
-            .open()
-            .expect("opens");
+        let folder = Folder::new(TEXT.as_bytes(), pictures);
+        let source = folder.open().expect("opens");
         let captions: Vec<String> = (0..3)
             .map(|s| source.caption(s).expect("caption"))
             .collect();

@@ -204,7 +204,7 @@ fn a_file_of_another_writer_is_read() {
     let shades: Vec<u8> = (0..6).map(|sample| shade(&source, sample)).collect();
     assert_eq!(shades, [0, 10, 20, 30, 40, 50]);
     assert_eq!(source.labels()[0].classes, ["cat", "dog"]);
-    assert_eq!(*source.labels()[0].of_sample, [0, 1, 0, 1, 1, 0]);
+    assert_eq!(*source.labels()[0].of_sample, [0, 1, 0, 0, 1, 0]);
     assert_eq!(source.key(5).expect("key"), "005");
 }
 
