@@ -158,8 +158,12 @@ fn the_program_measures_every_kind_alike() {
             report["data"][own] = Value::Null;
         }
         forget_seconds(&mut report);
-        if !has_labels(source) {
-            report["columns"] = first.as_ref().map_or(Value::Null, |r| r["columns"].clone());
+        // Without labels there are no columns, and the report says why.
+        if let Some(first) = first.as_ref().filter(|_| !has_labels(source)) {
+            assert!(report["no_columns"].is_string(), "{source}: {report}");
+            for of_labels in ["columns", "no_columns"] {
+                report[of_labels] = first[of_labels].clone();
+            }
         }
         assert!(report["retrieval"]["value"].is_object(), "{report}");
         let wanted = first.get_or_insert_with(|| report.clone());
