@@ -52,6 +52,7 @@ mod session;
 mod step_clock;
 mod storage;
 mod supervision;
+mod table_figure;
 mod tensorboard;
 mod thumbnails;
 mod trainer;
@@ -82,13 +83,14 @@ pub use curve_import::{CurveRequest, ImportedCurves, import_curves};
 pub use data_dir::DataDir;
 pub use data_sets::{
     CaptionSummary, ClassCount, DataSet, DataSetId, DataSetView, DataSets, ListedDataSet,
-    MOST_PAIRS, PairPage, PairQuery, PairView, SEARCHED,
+    MOST_PAIRS, MOST_REPEATS, PairPage, PairQuery, PairView, RepeatedPicture, RepeatedPictures,
+    SEARCHED,
 };
 pub use edit::RunEdit;
 pub use embeddings::{EmbeddingQuery, FeatureKind};
 pub use error::StudioError;
-pub use figure::{Figure, FigureFormat};
-pub use fork::ForkRequest;
+pub use figure::{Figure, FigureFormat, FigureLook, Palette};
+pub use fork::{ForkRequest, LEARNING_RATE_FACTOR, can_change_in_fork};
 pub use gap::{
     GapChart, GapMeasures, GapQuery, GapSort, GapView, GroupingView, MOST_SHIFT, PrototypeGapView,
     RetrievalView,
@@ -120,9 +122,11 @@ pub use run_state::{Action, Request, RunState};
 pub use run_store::{Batch, Point, RunStore};
 pub use runner::{RunJob, Runner, TrainerRunner};
 pub use series::{Bucket, FEWEST_BUCKETS, MOST_BUCKETS, Series, SeriesQuery};
+pub use series_figure::{ChartCurve, ChartQuery};
 pub use session::{Listener, SharedRecorder, run_session};
 pub use storage::{RunStorage, Storage, instructions};
 pub use supervision::{SupervisedStage, Supervision};
+pub use table_figure::table_figure;
 pub use tensorboard::{CurveFollower, TensorboardFile, export_tensorboard};
 pub use thumbnails::{SIZES, Thumbnail};
 pub use view::{CheckpointView, RunView, StudioFacts, data_name, episode_of_prototypes};

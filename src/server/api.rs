@@ -7,6 +7,7 @@ mod compare;
 mod csv;
 mod data_sets;
 mod exports;
+mod figures;
 mod gap;
 mod maps;
 mod notebooks;
@@ -19,6 +20,7 @@ mod prototypes;
 mod runs;
 mod series;
 mod steering;
+mod storage;
 mod supervision;
 mod work;
 
@@ -33,6 +35,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     [
         runs::endpoints(),
         steering::endpoints(),
+        storage::endpoints(),
         changes::endpoints(),
         series::endpoints(),
         prototypes::endpoints(),

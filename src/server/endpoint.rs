@@ -22,6 +22,8 @@ pub struct Endpoint {
     pub summary: &'static str,
     /// Names and meanings of query parameters.
     pub query: &'static [(&'static str, &'static str)],
+    /// Whether its answer is drawn in the colours of the settings, or those that `palette` names.
+    pub drawn: bool,
     /// Name of the schema of its JSON body.
     pub body: Option<&'static str>,
     /// Content type of its body, where that is a text.
@@ -92,6 +94,7 @@ impl Endpoint {
             path,
             summary,
             query: &[],
+            drawn: false,
             body: None,
             text_body: None,
             success: (200, "application/json"),
@@ -103,6 +106,11 @@ impl Endpoint {
 
     pub(super) fn query(mut self, query: &'static [(&'static str, &'static str)]) -> Self {
         self.query = query;
+        self
+    }
+
+    pub(super) fn drawn(mut self, drawn: bool) -> Self {
+        self.drawn = drawn;
         self
     }
 

@@ -74,7 +74,14 @@ fn parameters(endpoint: &Endpoint) -> Vec<Value> {
     let in_query = endpoint.query.iter().map(|(name, meaning)| {
         json!({"name": name, "in": "query", "description": meaning, "schema": {"type": "string"}})
     });
-    in_path.chain(in_query).collect()
+    let palette = endpoint.drawn.then(|| {
+        json!({
+            "name": "palette", "in": "query",
+            "description": "colours; those chosen in the settings unless given",
+            "schema": {"type": "string", "enum": ["okabe-ito", "lightness"]},
+        })
+    });
+    in_path.chain(in_query).chain(palette).collect()
 }
 
 fn reference(schema: &str) -> Value {
@@ -105,6 +112,8 @@ fn schemas() -> Value {
             "step": {"type": "integer"},
             "name": {"type": "string"},
             "episodes": {"type": "integer"},
+            "settings": {"type": "object", "description":
+                "other settings by dotted name, such as optimizer.learning_rate or prototypes.count"},
         }},
         "Import": {"type": "object", "required": ["file"], "properties": {
             "file": {"type": "string", "description": "path on the server's machine"},

@@ -48,6 +48,7 @@ use super::route::{Route, RouteKind};
 
 pub(super) use imported::without_training;
 pub(super) use problem::unknown_address;
+pub(super) use shell::chosen;
 
 /// The routes of all pages.
 pub(super) fn routes() -> Vec<Route> {
@@ -69,6 +70,7 @@ fn shelves() -> Vec<Route> {
         post("/datasets/add", data_sets::add),
         get("/datasets/{id}", data_set::one),
         post("/datasets/{id}/open", data_sets::open),
+        post("/datasets/{id}/pictures", data_sets::compare_pictures),
         post("/datasets/{id}/relink", data_sets::relink),
         get("/notebooks", notebooks::list),
         post("/notebooks", notebooks::create),

@@ -14,7 +14,7 @@ use protoclip::prototypes::{FeatureSnapshot, Space};
 use protoclip::train::{tag, training_order};
 use serde::{Deserialize, Serialize};
 
-use super::figure::{Figure, FigureFormat, draw};
+use super::figure::{Figure, FigureLook, draw};
 use super::prototypes::{SnapshotView, image_url};
 use super::{RunId, Studio, StudioError};
 use matrix_figure::MatrixFigure;
@@ -185,12 +185,16 @@ impl Studio {
         &self,
         id: &RunId,
         query: &BatchQuery,
-        (cells, format): (BatchCells, FigureFormat),
+        (cells, look): (BatchCells, FigureLook),
     ) -> Result<Figure, StudioError> {
         let view = self.batch(id, query)?;
         let name = self.run(id)?.name;
         let title = format!("{name}: batch {} of step {}", view.batch + 1, view.step);
-        draw(&MatrixFigure::new(&view, cells, &title), &title, format)
+        draw(
+            &MatrixFigure::new(&view, cells, &title),
+            &title,
+            look.format,
+        )
     }
 
     fn draw_batch(

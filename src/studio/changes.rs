@@ -162,7 +162,7 @@ impl Studio {
                 change.field.replace('_', " "),
                 done.to
             )),
-            episodes: None,
+            ..ForkRequest::default()
         };
         let omitted = OmittedChange {
             change: change.clone(),

@@ -25,6 +25,8 @@ pub(super) struct FigureCurve {
     pub(super) points: Vec<PlacedBucket>,
     /// Whether each point is marked, as for few measurements.
     pub(super) marked: bool,
+    /// The next one of the Okabe–Ito palette when absent.
+    pub(super) colour: Option<RGBColor>,
 }
 
 const SIZE: (u32, u32) = (960, 480);
@@ -60,7 +62,7 @@ impl Painting for CurvesFigure {
             .light_line_style(TRANSPARENT)
             .draw()?;
         for (at, curve) in self.curves.iter().enumerate() {
-            let colour = colour(at);
+            let colour = curve.colour(at);
             if curve.has_band() {
                 chart.draw_series(std::iter::once(Polygon::new(
                     curve.band(),
@@ -99,7 +101,7 @@ impl CurvesFigure {
         for (at, curve) in self.curves.iter().enumerate() {
             let top = i32::try_from(LEGEND_LINE * u32::try_from(at)?)?;
             let line = [(88, top + 9), (116, top + 9)];
-            area.draw(&PathElement::new(line, colour(at).stroke_width(3)))?;
+            area.draw(&PathElement::new(line, curve.colour(at).stroke_width(3)))?;
             let label: String = curve.label.chars().take(LONGEST_LABEL).collect();
             let style = (FAMILY, 14).into_font().color(&INK);
             area.draw(&Text::new(label, (126, top + 2), style))?;
@@ -132,6 +134,10 @@ impl CurvesFigure {
 }
 
 impl FigureCurve {
+    fn colour(&self, at: usize) -> RGBColor {
+        self.colour.unwrap_or(OKABE_ITO[at % OKABE_ITO.len()])
+    }
+
     fn means(&self) -> impl Iterator<Item = (f64, f64)> {
         self.points
             .iter()
@@ -150,10 +156,6 @@ impl FigureCurve {
     }
 }
 
-fn colour(at: usize) -> RGBColor {
-    OKABE_ITO[at % OKABE_ITO.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::FigureFormat;
@@ -170,6 +172,7 @@ mod tests {
                 .map(|(x, &v)| PlacedBucket(x as f64, v.map(|v| v - 0.1), v.map(|v| v + 0.1), v))
                 .collect(),
             marked: true,
+            colour: None,
         };
         let all = [
             curve("a <b>", &[Some(1.0), None, Some(2.0)]),

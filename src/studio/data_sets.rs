@@ -2,6 +2,7 @@
 
 mod browser;
 mod catalogue;
+mod repeats;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,6 +21,7 @@ pub use browser::{
 };
 pub use catalogue::ListedDataSet;
 pub(super) use catalogue::{path_problem, recall, replace_remembered};
+pub use repeats::{MOST_REPEATS, RepeatedPicture, RepeatedPictures};
 
 /// Names a data set in URLs: `builtin`, or a hash of its settings.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

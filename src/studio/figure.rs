@@ -9,6 +9,8 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::register_font;
 
+use protoclip::prototypes::Space;
+
 use super::StudioError;
 
 /// An encoded figure.
@@ -23,6 +25,43 @@ pub struct Figure {
 pub enum FigureFormat {
     Svg,
     Png,
+}
+
+/// The colours of curves and spaces, as a person may choose them in the settings.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Palette {
+    #[default]
+    OkabeIto,
+    /// Image, text and teacher also differ in lightness.
+    Lightness,
+}
+
+/// How a figure is drawn and encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FigureLook {
+    pub format: FigureFormat,
+    pub palette: Palette,
+}
+
+impl From<FigureFormat> for FigureLook {
+    /// In the colours of who chose none.
+    fn from(format: FigureFormat) -> Self {
+        Self {
+            format,
+            palette: Palette::default(),
+        }
+    }
+}
+
+/// Colours with a meaning; the same as on the pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hue {
+    Image,
+    Text,
+    Teacher,
+    Clip,
+    Proto,
+    Total,
 }
 
 /// Something that can be drawn on any of plotters' surfaces.
@@ -57,6 +96,59 @@ pub(super) const OKABE_ITO: [RGBColor; 10] = [
     RGBColor(120, 60, 130),
 ];
 
+impl Palette {
+    /// The palette with this name in addresses and settings.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "okabe-ito" => Some(Self::OkabeIto),
+            "lightness" => Some(Self::Lightness),
+            _ => None,
+        }
+    }
+
+    pub(super) fn of(self, hue: Hue) -> RGBColor {
+        match (self, hue) {
+            (_, Hue::Total) => INK,
+            (Self::OkabeIto, Hue::Image) => OKABE_ITO[0],
+            (Self::OkabeIto, Hue::Text) => OKABE_ITO[5],
+            (Self::OkabeIto, Hue::Teacher) => OKABE_ITO[2],
+            (Self::OkabeIto, Hue::Clip) => OKABE_ITO[3],
+            (Self::OkabeIto, Hue::Proto) => OKABE_ITO[1],
+            (Self::Lightness, Hue::Image) => RGBColor(0, 68, 136),
+            (Self::Lightness, Hue::Text) => RGBColor(187, 85, 102),
+            (Self::Lightness, Hue::Teacher) => RGBColor(184, 138, 0),
+            (Self::Lightness, Hue::Clip) => RGBColor(122, 77, 140),
+            (Self::Lightness, Hue::Proto) => RGBColor(92, 102, 112),
+        }
+    }
+
+    pub(super) fn of_space(self, space: Space) -> RGBColor {
+        self.of(match space {
+            Space::Image => Hue::Image,
+            Space::Text => Hue::Text,
+            Space::Teacher => Hue::Teacher,
+        })
+    }
+}
+
+impl Hue {
+    pub(super) const ALL: [Self; 6] = [
+        Self::Image,
+        Self::Text,
+        Self::Teacher,
+        Self::Clip,
+        Self::Proto,
+        Self::Total,
+    ];
+
+    /// The hue with this name on the pages.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        let names = ["image", "text", "teacher", "clip", "proto", "total"];
+        let place = names.iter().position(|known| *known == name)?;
+        Some(Self::ALL[place])
+    }
+}
+
 impl FigureFormat {
     pub const fn content_type(self) -> &'static str {
         match self {
@@ -64,6 +156,12 @@ impl FigureFormat {
             Self::Png => "image/png",
         }
     }
+}
+
+/// Whether texts can be drawn and measured; the first call makes the font known.
+pub(super) fn has_font() -> bool {
+    static REGISTERED: OnceLock<bool> = OnceLock::new();
+    *REGISTERED.get_or_init(|| register_font(FAMILY, FontStyle::Normal, FONT).is_ok())
 }
 
 /// Draws and encodes; `title` names the figure in an error.
@@ -77,8 +175,7 @@ pub(super) fn draw(
 ) -> Result<Figure, StudioError> {
     let failed =
         |e: &dyn std::fmt::Display| StudioError::Other(format!("cannot draw {title}: {e}"));
-    static REGISTERED: OnceLock<bool> = OnceLock::new();
-    if !REGISTERED.get_or_init(|| register_font(FAMILY, FontStyle::Normal, FONT).is_ok()) {
+    if !has_font() {
         return Err(failed(&"the embedded font cannot be read"));
     }
     let (width, height) = painting.size();

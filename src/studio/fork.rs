@@ -4,12 +4,18 @@
 //! step are copied, so the old run can be deleted. Checkpoints and prototypes never change once
 //! written and are linked where the disk can.
 
+mod settings;
+
 use std::path::Path;
 
 use jiff::Timestamp;
-use protoclip::train::{CheckpointInfo, ControlValues, MANIFEST, verify_checkpoint};
+use protoclip::train::{
+    CheckpointInfo, ControlValues, MANIFEST, checkpoint_place, verify_checkpoint,
+};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
+
+pub use settings::{LEARNING_RATE_FACTOR, can_change_in_fork};
 
 use super::maps::{map_keys, map_path};
 use super::run_directory::{ForkOrigin, OmittedChange, RunDirectory, RunMeta};
@@ -20,7 +26,7 @@ use super::view::RunRecord;
 use super::{ConfigErrors, RunId, Studio, StudioError};
 
 /// How a fork differs from its origin.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ForkRequest {
     /// Step of the checkpoint to go on from; the newest when absent.
@@ -29,6 +35,8 @@ pub struct ForkRequest {
     pub name: Option<String>,
     /// Episodes of the new run, to train longer than the old one.
     pub episodes: Option<usize>,
+    /// Other settings by dotted name, such as `optimizer.learning_rate`; see [`can_change_in_fork`].
+    pub settings: Map<String, Value>,
 }
 
 /// Points per transaction of the copy.
@@ -54,7 +62,8 @@ impl Studio {
         let from = self.data_dir.run(id);
         let checkpoint = self.fork_point(&from, request.step)?;
         intact(&checkpoint)?;
-        let mut config = origin.config.as_ref().clone();
+        let place = checkpoint_place(&checkpoint.path).ok();
+        let (mut config, steered) = settings::changed(&origin.config, place, &request.settings)?;
         config.episodes = request.episodes.unwrap_or(config.episodes);
         config.name = request
             .name
@@ -69,6 +78,7 @@ impl Studio {
         let config = config.validate()?.into_inner();
         let now = Timestamp::now();
         let omitted = without.as_ref().map(|omitted| omitted.controls);
+        let controls = steered.or(omitted);
         let meta = RunMeta {
             id: RunId::new(now, config.preset),
             name: config.name.clone(),
@@ -79,6 +89,8 @@ impl Studio {
                 run: id.clone(),
                 step: checkpoint.step,
                 without,
+                settings: request.settings,
+                controls: steered,
             }),
             imported: None,
         };
@@ -87,7 +99,7 @@ impl Studio {
         snapshot.step = checkpoint.step;
         snapshot.episode = checkpoint.episode;
         snapshot.checkpoint_step = Some(checkpoint.step);
-        snapshot.controls = omitted.unwrap_or_else(|| ControlValues::of(&config));
+        snapshot.controls = controls.unwrap_or_else(|| ControlValues::of(&config));
         to.create_with(&meta, Some(&config), |staged| {
             copy_checkpoint(&checkpoint, staged)?;
             copy_prototypes(&from, staged, checkpoint.step)?;
@@ -128,9 +140,13 @@ fn forked(origin: &ForkOrigin) -> String {
         )
     });
     let without = without.unwrap_or_default();
+    let changed = origin.settings.iter();
+    let changed = changed.map(|(name, value)| format!(", {name} = {value}"));
     format!(
-        "forked from {} at step {}{without}",
-        origin.run, origin.step
+        "forked from {} at step {}{without}{}",
+        origin.run,
+        origin.step,
+        changed.collect::<String>()
     )
 }
 

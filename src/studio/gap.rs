@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use gap_figure::GapChart;
 pub use measure::{GapMeasures, GroupingView, RetrievalView};
 
-use super::figure::{Figure, FigureFormat, draw};
+use super::figure::{Figure, FigureLook, draw};
 use super::prototypes::SnapshotView;
 use super::{RunId, Studio, StudioError};
 use gap_figure::GapFigure;
@@ -189,7 +189,7 @@ impl Studio {
         &self,
         id: &RunId,
         query: &GapQuery,
-        (chart, format): (GapChart, FigureFormat),
+        (chart, look): (GapChart, FigureLook),
     ) -> Result<Figure, StudioError> {
         let view = self.gap(id, query)?;
         let (name, shift) = (self.run(id)?.name, view.shifted.shift);
@@ -201,8 +201,9 @@ impl Studio {
             view: &view,
             chart,
             title: &title,
+            palette: look.palette,
         };
-        draw(&figure, &title, format)
+        draw(&figure, &title, look.format)
     }
 
     fn gap_frame(

@@ -8,6 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use protoclip::data::{PairSource, SampleId};
+use rayon::prelude::*;
 use serde::Serialize;
 
 use super::niceness;
@@ -30,6 +31,8 @@ pub struct PicturesCompared {
     pub total: usize,
 }
 
+/// Pictures between two looks at whether anybody wants more.
+const CHUNK: usize = 256;
 const UNKNOWN: u64 = 0;
 const UNREADABLE: u64 = 1;
 
@@ -62,6 +65,52 @@ impl PictureHashes {
             done: self.known(samples),
             total: samples.len(),
         }
+    }
+
+    /// Hashes every picture that is not known yet, on the pool of the caller. `report` hears how many
+    /// are known and answers whether to go on; answers with whether it came to the end.
+    pub(crate) fn look_at_all(
+        &self,
+        source: &dyn PairSource,
+        report: &dyn Fn(u64, u64) -> bool,
+    ) -> bool {
+        let samples: Vec<SampleId> = (0..self.hashes.len() as SampleId).collect();
+        let mut done = 0;
+        for chunk in samples.chunks(CHUNK) {
+            if !report(done, samples.len() as u64) {
+                return false;
+            }
+            chunk
+                .par_iter()
+                .for_each(|&sample| self.hash(source, sample));
+            done += chunk.len() as u64;
+        }
+        report(done, samples.len() as u64)
+    }
+
+    /// How many pictures of the data set are known.
+    pub(crate) fn compared(&self) -> PicturesCompared {
+        let unknown = |hash: &&AtomicU64| hash.load(Ordering::Relaxed) == UNKNOWN;
+        let total = self.hashes.len();
+        PicturesCompared {
+            done: total - self.hashes.iter().filter(unknown).count(),
+            total,
+        }
+    }
+
+    /// Samples that show one picture, where more than one does: the largest groups first.
+    pub(crate) fn groups(&self) -> Vec<Vec<SampleId>> {
+        let known = (0..self.hashes.len() as SampleId).filter_map(|s| Some((self.of(s)?, s)));
+        let mut pictures: Vec<(u64, SampleId)> = known.collect();
+        pictures.sort_unstable();
+        let shared = pictures
+            .chunk_by(|a, b| a.0 == b.0)
+            .filter(|group| group.len() > 1);
+        let mut groups: Vec<Vec<SampleId>> = shared
+            .map(|group| group.iter().map(|(_, sample)| *sample).collect())
+            .collect();
+        groups.sort_by_key(|group| (std::cmp::Reverse(group.len()), group.first().copied()));
+        groups
     }
 
     /// The hash of a sample's picture; none when it cannot be read or is not known yet.

@@ -64,6 +64,13 @@ pub struct ForkOrigin {
     /// The change of settings that this run goes on without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub without: Option<OmittedChange>,
+    /// Settings that are others than those of the origin, by dotted name.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub settings: serde_json::Map<String, serde_json::Value>,
+    /// The settings that this run is steered with from its first step on, where a setting that can be
+    /// steered was changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub controls: Option<ControlValues>,
 }
 
 /// A change of settings that a fork leaves out.
@@ -81,8 +88,8 @@ impl ForkOrigin {
     /// The settings of a session that goes on from the checkpoint at `step`, where they are not
     /// those of the checkpoint.
     pub(crate) fn controls_from(&self, step: u64) -> Option<ControlValues> {
-        let omitted = self.without.as_ref()?;
-        (step == self.step).then_some(omitted.controls)
+        let omitted = self.without.as_ref().map(|omitted| omitted.controls);
+        self.controls.or(omitted).filter(|_| step == self.step)
     }
 }
 

@@ -1,164 +1,184 @@
-//! A curve as a figure for a paper.
+//! Curves as one figure for a paper: those of a chart of one run, or one curve of several runs.
 
-use std::ops::Range;
+use plotters::prelude::RGBColor;
 
-use plotters::coord::Shift;
-use plotters::prelude::*;
+use super::curves_figure::{CurvesFigure, FigureCurve};
+use super::figure::{Figure, FigureLook, Hue, OKABE_ITO, Palette, draw};
+use super::{
+    Bucket, Compared, ComparisonAxis, ComparisonQuery, PlacedBucket, RunId, RunView, SeriesQuery,
+    Studio, StudioError,
+};
 
-use super::figure::{Drawn, FAMILY, Figure, FigureFormat, GRID, INK, Painting, draw};
-use super::{Bucket, RunId, Series, SeriesQuery, Studio, StudioError};
-
-const SIZE: (u32, u32) = (960, 480);
-const BUCKETS: usize = 800;
-/// Blue of the Okabe–Ito palette.
-const LINE: RGBColor = RGBColor(0, 114, 178);
-
-/// A curve on its way to a figure.
-struct Curve<'a> {
-    series: &'a Series,
-    title: &'a str,
+/// Which curves of a run share a figure.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChartQuery {
+    /// What stands after the name of the run; the tags when empty.
+    pub title: String,
+    pub unit: String,
+    pub curves: Vec<ChartCurve>,
 }
+
+/// One curve of a figure.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChartCurve {
+    pub tag: String,
+    /// What the legend says; the tag when empty.
+    pub label: String,
+    /// Its hue on the pages; that of its place when there is no such hue.
+    pub hue: String,
+}
+
+const BUCKETS: usize = 800;
+/// Curves with fewer points have each of them marked.
+const FEW: usize = 20;
 
 impl Studio {
-    /// Draws a curve of a run.
+    /// Draws the curves of a chart of a run.
     ///
     /// # Errors
-    /// When there is no such run or curve, or its database cannot be read.
-    pub fn figure(
+    /// When there is no such run, it has none of the curves, or its database cannot be read.
+    pub fn chart_figure(
         &self,
         id: &RunId,
-        tag: &str,
-        format: FigureFormat,
+        query: &ChartQuery,
+        look: FigureLook,
     ) -> Result<Figure, StudioError> {
         let name = self.run(id)?.name;
-        let series = self.series(
-            id,
-            &SeriesQuery {
-                tag: tag.to_owned(),
-                from: 0,
-                to: u64::MAX,
-                points: BUCKETS,
-            },
-        )?;
-        if series.points.is_empty() {
+        let mut curves = Vec::new();
+        for (place, asked) in query.curves.iter().enumerate() {
+            curves.extend(self.chart_curve(id, asked, (place, look.palette))?);
+        }
+        let tags = query.curves.iter().map(|curve| curve.tag.as_str());
+        let tags = tags.collect::<Vec<_>>().join(", ");
+        if curves.is_empty() {
             return Err(StudioError::NotFound(format!(
-                "run {id} has no curve {tag} yet; its tags list those it has"
+                "run {id} has no curve {tags} yet; its tags list those it has"
             )));
         }
-        let title = &format!("{name}: {tag}");
-        let series = &series;
-        draw(&Curve { series, title }, title, format)
+        let what = match query.title.as_str() {
+            "" => &tags,
+            title => title,
+        };
+        let figure = CurvesFigure {
+            title: format!("{name}: {what}"),
+            x_title: "optimizer step".into(),
+            y_title: query.unit.clone(),
+            curves,
+        };
+        draw(&figure, &figure.title, look.format)
     }
-}
 
-impl Painting for Curve<'_> {
-    fn size(&self) -> (u32, u32) {
-        SIZE
+    /// A curve of a run; `None` when it has no points.
+    fn chart_curve(
+        &self,
+        id: &RunId,
+        asked: &ChartCurve,
+        (place, palette): (usize, Palette),
+    ) -> Result<Option<FigureCurve>, StudioError> {
+        let query = SeriesQuery {
+            tag: asked.tag.clone(),
+            from: 0,
+            to: u64::MAX,
+            points: BUCKETS,
+        };
+        let points = self.series(id, &query)?.points;
+        let placed =
+            |&Bucket(step, min, max, mean): &Bucket| PlacedBucket(step as f64, min, max, mean);
+        Ok((!points.is_empty()).then(|| FigureCurve {
+            label: match asked.label.as_str() {
+                "" => asked.tag.clone(),
+                label => label.to_owned(),
+            },
+            marked: points.len() < FEW,
+            points: points.iter().map(placed).collect(),
+            colour: Some(colour(&asked.hue, place, palette)),
+        }))
     }
 
-    fn paint<D: DrawingBackend>(&self, area: &DrawingArea<D, Shift>) -> Drawn
-    where
-        D::ErrorType: 'static,
-    {
-        let Self { series, title } = *self;
-        area.fill(&WHITE)?;
-        let mut chart = ChartBuilder::on(area)
-            .caption(title, (FAMILY, 20).into_font().color(&INK))
-            .margin(16)
-            .x_label_area_size(44)
-            .y_label_area_size(72)
-            .build_cartesian_2d(steps(series), values(series))?;
-        chart
-            .configure_mesh()
-            .x_desc("optimizer step")
-            .label_style((FAMILY, 14).into_font().color(&INK))
-            .axis_style(INK)
-            .bold_line_style(GRID)
-            .light_line_style(TRANSPARENT)
-            .draw()?;
-        if series.total > series.shown {
-            chart.draw_series(std::iter::once(Polygon::new(band(series), LINE.mix(0.2))))?;
+    /// Draws one curve of several runs; `title` stands for its tag.
+    ///
+    /// # Errors
+    /// As [`Studio::compare`], and when none of the runs has the curve.
+    pub fn comparison_figure(
+        &self,
+        query: &ComparisonQuery,
+        title: &str,
+        look: FigureLook,
+    ) -> Result<Figure, StudioError> {
+        let asked = ComparisonQuery {
+            points: BUCKETS,
+            ..query.clone()
+        };
+        let found = self.compare(&asked)?;
+        let runs = query.runs.iter().map(|id| self.run(id));
+        let runs: Vec<RunView> = runs.collect::<Result<_, _>>()?;
+        // Of differences the first run is what is subtracted.
+        let skipped = usize::from(query.of == Compared::Difference);
+        let curves = found.runs.into_iter().enumerate();
+        let curves = curves.filter(|(_, curve)| curve.total > 0);
+        let curves: Vec<FigureCurve> = curves
+            .map(|(place, curve)| FigureCurve {
+                label: label(&runs, place + skipped),
+                colour: Some(colour("", place + skipped, look.palette)),
+                marked: curve.points.len() < FEW,
+                points: curve.points,
+            })
+            .collect();
+        let what = if title.is_empty() { &query.tag } else { title };
+        if curves.is_empty() {
+            let message = format!("none of these runs has the curve {}", query.tag);
+            return Err(StudioError::NotFound(message));
         }
-        let means = series.points.iter();
-        let means = means.filter_map(|&Bucket(step, _, _, mean)| Some((step as f64, mean?)));
-        chart.draw_series(LineSeries::new(means, LINE.stroke_width(2)))?;
-        area.present()?;
-        Ok(())
+        let figure = CurvesFigure {
+            title: match query.of {
+                Compared::Values => what.to_owned(),
+                Compared::Difference => format!("{what}, minus {}", label(&runs, 0)),
+            },
+            x_title: axis_title(query.axis).into(),
+            y_title: String::new(),
+            curves,
+        };
+        draw(&figure, &figure.title, look.format)
     }
 }
 
-/// The outline between smallest and largest values.
-fn band(series: &Series) -> Vec<(f64, f64)> {
-    let below = series.points.iter();
-    let below = below.filter_map(|&Bucket(step, min, _, _)| Some((step as f64, min?)));
-    let above = series.points.iter().rev();
-    let above = above.filter_map(|&Bucket(step, _, max, _)| Some((step as f64, max?)));
-    below.chain(above).collect()
-}
-
-fn steps(series: &Series) -> Range<f64> {
-    let first = series.points.first().map_or(0.0, |p| p.0 as f64);
-    let last = series.points.last().map_or(0.0, |p| p.0 as f64);
-    first..if last > first { last } else { first + 1.0 }
-}
-
-/// From smallest to largest value with some air; never empty.
-fn values(series: &Series) -> Range<f64> {
-    let all = || series.points.iter();
-    let low = all().filter_map(|p| p.1).fold(f64::INFINITY, f64::min);
-    let high = all().filter_map(|p| p.2).fold(f64::NEG_INFINITY, f64::max);
-    if low > high {
-        return 0.0..1.0;
+const fn axis_title(axis: ComparisonAxis) -> &'static str {
+    match axis {
+        ComparisonAxis::Step => "optimizer step",
+        ComparisonAxis::Samples => "image–caption pairs seen",
+        ComparisonAxis::Time => "seconds of training",
     }
-    let air = ((high - low) * 0.05).max(high.abs() * 1e-3).max(1e-9);
-    low - air..high + air
+}
+
+/// The hue with this name, or the colour of this place.
+fn colour(hue: &str, place: usize, palette: Palette) -> RGBColor {
+    let of_place = Hue::ALL.get(place).copied();
+    let hue = Hue::named(hue).or(of_place).map(|hue| palette.of(hue));
+    hue.unwrap_or(OKABE_ITO[place % OKABE_ITO.len()])
+}
+
+/// The name of a run, with the end of its id where two have one name.
+fn label(runs: &[RunView], place: usize) -> String {
+    let Some(run) = runs.get(place) else {
+        return String::new();
+    };
+    let twins = runs.iter().filter(|other| other.name == run.name).count();
+    match run.id.as_str().rsplit_once('-') {
+        Some((_, end)) if twins > 1 => format!("{} · {end}", run.name),
+        _ => run.name.clone(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn drawn(series: &Series, title: &str, format: FigureFormat) -> Result<Figure, StudioError> {
-        draw(&Curve { series, title }, title, format)
-    }
-
-    fn series(points: Vec<Bucket>) -> Series {
-        Series {
-            tag: "train/loss_total".into(),
-            shown: points.len(),
-            total: points.len() * 3,
-            points,
-        }
-    }
-
     #[test]
-    fn curves_of_every_shape_can_be_drawn_in_both_formats() {
-        let some = |v| Some(v);
-        let curves = [
-            vec![
-                Bucket(1, some(2.0), some(3.0), some(2.5)),
-                Bucket(9, some(1.0), some(1.0), some(1.0)),
-            ],
-            vec![Bucket(5, some(0.0), some(0.0), some(0.0))],
-            vec![Bucket(5, None, None, None)],
-        ];
-        for points in curves {
-            let svg = drawn(&series(points.clone()), "a <b>", FigureFormat::Svg).expect("draws");
-            let text = String::from_utf8(svg.bytes).expect("text");
-            assert!(
-                text.starts_with("<svg") && text.contains("optimizer step"),
-                "{text}"
-            );
-            assert!(!text.contains("<b>"), "titles are escaped: {text}");
-            let png = drawn(&series(points), "a", FigureFormat::Png).expect("draws");
-            let picture = image::load_from_memory(&png.bytes)
-                .expect("decodes")
-                .to_rgb8();
-            let dark = picture
-                .pixels()
-                .filter(|p| p.0.iter().all(|&c| c < 120))
-                .count();
-            assert!(dark > 500, "text and axes are visible: {dark} dark pixels");
-        }
+    fn the_chosen_palette_colours_what_has_a_meaning() {
+        let of = |hue, palette| colour(hue, 0, palette);
+        assert_eq!(of("text", Palette::OkabeIto), RGBColor(213, 94, 0));
+        assert_eq!(of("text", Palette::Lightness), RGBColor(187, 85, 102));
+        assert_eq!(of("no hue", Palette::OkabeIto), RGBColor(0, 114, 178));
+        assert_eq!(colour("", 7, Palette::OkabeIto), OKABE_ITO[7]);
     }
 }

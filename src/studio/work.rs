@@ -29,6 +29,7 @@ pub enum WorkKind {
     Import,
     ImportCurves,
     OpenData,
+    ComparePictures,
 }
 
 /// Where a piece of work is.

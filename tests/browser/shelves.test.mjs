@@ -99,3 +99,50 @@ test("pairs of the built-in data are found by word and by class", async () => {
   assert.deepEqual(tab.complaints, []);
   await tab.close();
 });
+
+test("curves of other programs become runs with charts, and say what they lack", async () => {
+  const tab = await openPage(browser);
+  const logs = fileURLToPath(new URL("../fixtures/tensorboard/logs", import.meta.url));
+  await tab.page.goto(`${studio.url}/runs`);
+  await tab.page.locator("summary", { hasText: "Import curves" }).click();
+  await tab.page.getByLabel("Folder on this machine").fill("logs");
+  await tab.page.getByRole("button", { name: "Import curves" }).click();
+  await until("the error", () => tab.page.getByText("give the whole path, beginning with /").isVisible());
+  await tab.page.getByLabel("Folder on this machine").fill(logs);
+  await tab.page.getByLabel("Name here").fill("baseline");
+  await tab.page.getByRole("button", { name: "Import curves" }).click();
+  const link = tab.page.getByRole("link", { name: "baseline", exact: true });
+  await until("the run", () => link.isVisible());
+  for (const scheme of ["light", "dark"]) {
+    await tab.page.emulateMedia({ colorScheme: scheme });
+    await assertAccessible(tab.page, `the list of runs in ${scheme}`);
+  }
+  await link.click();
+  await until("the charts", async () => (await tab.page.locator(".chart canvas").count()) === 5);
+  await until("the newest loss", () =>
+    tab.page.locator(".chart", { hasText: "loss" }).getByText("0.14").first().isVisible(),
+  );
+  await until("the connection", () => tab.page.getByText("Connected").isVisible());
+  assert.equal(await tab.page.locator("[data-bind=episode]").innerText(), "–");
+  await assertAccessible(tab.page, "an imported run");
+  await tab.page.getByRole("link", { name: "Prototypes", exact: true }).click();
+  await until("the reason", () => tab.page.getByText("Nothing here: this run was imported").isVisible());
+  await assertAccessible(tab.page, "a tab of an imported run");
+  await tab.page.setViewportSize(NARROW);
+  await tab.page.goto(`${studio.url}/runs`);
+  await assertNoSidewaysScroll(tab.page, "the list of runs");
+  assert.deepEqual(tab.complaints, []);
+  await tab.close();
+});
+
+test("a chart with several curves is saved as one figure", async () => {
+  const tab = await openPage(browser);
+  await tab.page.goto(`${studio.url}/runs/${run}`);
+  const chart = tab.page.locator(".chart", { hasText: "Feature spread" });
+  await chart.getByText("Export").click();
+  const whole = chart.getByRole("link", { name: "SVG" }).first();
+  const figure = await tab.page.request.get(`${studio.url}${await whole.getAttribute("href")}`);
+  const text = await figure.text();
+  assert.ok(text.startsWith("<svg") && text.includes("image") && text.includes("text"), text.slice(0, 300));
+  await tab.close();
+});

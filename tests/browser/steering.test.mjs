@@ -40,6 +40,35 @@ const stop = async (id) => {
   await until(`the end of ${id}`, async () => (await studio.api("GET", `/api/runs/${id}`)).state === "stopped");
 };
 
+test("the space bar pauses and resumes after a question, and not where it has another meaning", async () => {
+  const tab = await openPage(browser);
+  await tab.page.goto(`${studio.url}/runs/${run}`);
+  const state = async () => (await studio.api("GET", `/api/runs/${run}`)).state;
+  const dialog = tab.page.locator("#confirm");
+  const pause = tab.page.getByRole("button", { name: "Pause" }).first();
+  await until("the pause button", () => pause.isVisible());
+  await tab.page.keyboard.press("Space");
+  await until("the question", () => dialog.isVisible());
+  await assertAccessible(tab.page, "the question before a pause");
+  await tab.page.keyboard.press("Escape");
+  assert.equal(await state(), "running");
+  await tab.page.getByLabel("Learning rate ×").focus();
+  await tab.page.keyboard.press("Space");
+  assert.equal(await dialog.isVisible(), false, "typing asks nothing");
+  await tab.page.getByLabel("Learning rate ×").fill("");
+  await tab.page.locator("#main").focus();
+  await tab.page.keyboard.press("Space");
+  await dialog.getByRole("button", { name: "Pause" }).click();
+  await until("the pause", async () => (await state()) === "paused");
+  await until("the resume button", () => tab.page.getByRole("button", { name: "Resume" }).isVisible());
+  await tab.page.locator("#main").focus();
+  await tab.page.keyboard.press("Space");
+  await dialog.getByRole("button", { name: "Resume" }).click();
+  await until("the run to go on", async () => (await state()) === "running");
+  assert.deepEqual(tab.complaints, []);
+  await tab.close();
+});
+
 test("a change is undone in the dock and left out of a fork", async () => {
   const tab = await openPage(browser);
   await tab.page.goto(`${studio.url}/runs/${run}`);

@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
-use protoclip::train::{CheckpointHeader, write_checkpoint};
+use protoclip::model::{ImportError, ImportOptions, import_watched};
+use protoclip::train::{
+    CheckpointHeader, ExportError, ExportOptions, export_watched, write_checkpoint,
+};
 use protoclip_studio::studio::{RunId, RunState};
 use serde_json::{Value, json};
 
@@ -262,4 +265,93 @@ async fn ids_that_name_nothing_are_refused() {
     assert_eq!(site.get("/api/work/7").await.status, StatusCode::NOT_FOUND);
     let cancel = site.ask(Method::DELETE, "/api/work/7", None).await;
     assert_eq!(cancel.status, StatusCode::NOT_FOUND);
+}
+
+#[test]
+fn an_import_and_an_export_can_be_cancelled_at_any_point_and_leave_nothing() {
+    let folder = tempfile::tempdir().expect("folder");
+    let source = golden("vit_checkpoint_ddp.pt");
+    let imported = folder.path().join("model");
+    let exported = folder.path().join("export");
+    // A watch that says no the given number of words later.
+    let calls = std::cell::Cell::new(0);
+    let until = |last: usize| {
+        calls.set(0);
+        let calls = &calls;
+        move |_: &str, _: u64, _: u64| {
+            calls.set(calls.get() + 1);
+            calls.get() <= last
+        }
+    };
+    let names = || std::fs::read_dir(folder.path()).expect("lists").count();
+    let import = |last| {
+        let options = ImportOptions::default();
+        import_watched(&source, &options, &imported, &until(last))
+    };
+    import(usize::MAX).expect("imports");
+    let words = calls.get();
+    assert!(words >= 5, "it asks often: {words}");
+    std::fs::remove_dir_all(&imported).expect("removes");
+    for last in 0..words {
+        let cancelled = import(last).expect_err("cancelled");
+        assert!(
+            matches!(cancelled, ImportError::Cancelled),
+            "{last}: {cancelled}"
+        );
+        assert_eq!(names(), 0, "{last}: nothing is left");
+    }
+    import(usize::MAX).expect("imports");
+    let export = |last| {
+        let options = ExportOptions::default();
+        export_watched(&imported, &exported, &options, &until(last))
+    };
+    export(usize::MAX).expect("exports");
+    let words = calls.get();
+    assert!(words >= 4, "it asks often: {words}");
+    std::fs::remove_dir_all(&exported).expect("removes");
+    for last in 0..words {
+        let cancelled = export(last).expect_err("cancelled");
+        assert!(
+            matches!(cancelled, ExportError::Cancelled),
+            "{last}: {cancelled}"
+        );
+        assert_eq!(names(), 1, "{last}: only the import is left");
+    }
+}
+
+#[tokio::test]
+async fn a_fork_goes_on_with_other_settings() {
+    let site = TestSite::new();
+    let (run, _) = run_with_checkpoint(&site).await;
+    let fork = async |settings: Value| {
+        let body = Some(json!({"step": 2, "settings": settings}));
+        site.ask(Method::POST, &format!("/api/runs/{run}/fork"), body)
+            .await
+    };
+    let refused = fork(json!({"batch_size": 7, "optimizer.learning_rate": 0.001})).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let error = &refused.json()["errors"][0];
+    assert_eq!(error["field"], "batch_size", "{error}");
+    let settings = json!({"optimizer.learning_rate": 0.001, "prototypes.count": 9, "learning_rate_factor": 0.5});
+    let forked = fork(settings).await;
+    assert_eq!(forked.status, StatusCode::CREATED, "{}", forked.text());
+    let id = forked.json()["id"].as_str().expect("an id").to_owned();
+    let config = site.get(&format!("/api/runs/{id}/config")).await.json();
+    assert_eq!(config["optimizer"]["learning_rate"], 0.001);
+    assert_eq!(config["prototypes"]["count"], 9);
+    let view = site.get(&format!("/api/runs/{id}")).await.json();
+    assert_eq!(view["controls"]["learning_rate_factor"], 0.5, "{view}");
+    assert_eq!(view["forked_from"]["settings"]["prototypes.count"], 9);
+    let log = site.get(&format!("/api/runs/{id}/log")).await.text();
+    assert!(log.contains("optimizer.learning_rate = 0.001"), "{log}");
+    let page = site.get(&format!("/checkpoints/{run}@2")).await.text();
+    assert!(page.contains("name=\"optimizer.weight_decay\""), "{page}");
+    let body = "name=typed&episodes=&loss.proto=0.25&seed=";
+    let answer = site
+        .submit(&format!("/checkpoints/{run}@2/fork"), body)
+        .await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text());
+    let runs = site.studio.runs();
+    let typed = runs.iter().find(|run| run.name == "typed").expect("forked");
+    assert_eq!(typed.controls.proto_weight, 0.25);
 }

@@ -138,3 +138,57 @@ async fn what_cannot_be_opened_names_its_field() {
         "{work}"
     );
 }
+
+#[tokio::test]
+async fn pictures_that_two_pairs_share_are_found_and_the_search_can_be_cancelled() {
+    let site = TestSite::new();
+    let folder = tempfile::tempdir().expect("folder");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/protoclip/tests/golden/images");
+    let copies = [
+        ("a.png", "landscape.png"),
+        ("b.png", "portrait.png"),
+        ("c.png", "landscape.png"),
+    ];
+    let mut rows = String::from("filepath,title\n");
+    for (name, of) in copies {
+        std::fs::copy(golden.join(of), folder.path().join(name)).expect("copies");
+        rows += &format!("{name},caption of {name}\n");
+    }
+    let path = folder.path().join("pairs.csv");
+    std::fs::write(&path, rows).expect("writes");
+    let form = format!("source=csv&path={}", path.display());
+    let added = post_form(&site, "/datasets/add", &form).await;
+    let page = added.header("location").to_owned();
+    assert_eq!(ended_work(&site).await["state"], "done");
+    let before = site.get(&page).await.text();
+    assert!(before.contains("No pictures were compared yet"), "{before}");
+    let begun = post_form(&site, &format!("{page}/pictures"), "").await;
+    assert_eq!(begun.status, StatusCode::SEE_OTHER, "{}", begun.text());
+    let work = ended_work(&site).await;
+    assert_eq!(
+        work["message"], "1 picture belongs to more than one pair",
+        "{work}"
+    );
+    let after = site.get(&page).await.text();
+    assert!(
+        after.contains("All 3 pictures were compared. 1 belong"),
+        "{after}"
+    );
+    assert!(
+        after.contains("caption of a.png · caption of c.png"),
+        "{after}"
+    );
+    let found = site.get(&format!("/api{page}/repeats")).await.json();
+    assert_eq!(found["listed"][0]["pairs"], 2, "{found}");
+    let table = site.get(&format!("/api{page}/repeats.csv")).await.text();
+    assert_eq!(table.lines().count(), 3, "{table}");
+    // The built-in data has thousands of pictures, so there is time to change one's mind.
+    let begun = site.post("/api/datasets/builtin/pictures").await;
+    assert_eq!(begun.status, StatusCode::ACCEPTED, "{}", begun.text());
+    let id = begun.json()["id"].clone();
+    let cancel = site
+        .ask(axum::http::Method::DELETE, &format!("/api/work/{id}"), None)
+        .await;
+    assert_eq!(cancel.status, StatusCode::ACCEPTED, "{}", cancel.text());
+    assert_eq!(ended_work(&site).await["state"], "cancelled");
+}

@@ -14,6 +14,7 @@ mod disk_full;
 mod evaluate;
 mod event_stream;
 mod exports;
+mod figures;
 mod gap;
 mod http_api;
 mod imported_runs;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use protoclip_studio::studio::{DataDir, RunId, RunState, RunStore};
 use rustix::process::Signal;
 
-use crate::support::client::EventStream;
+use crate::support::client::{EventStream, request};
 use crate::support::program::{Program, command, tiny_run};
 
 /// Steps of the stored total loss.
@@ -286,4 +286,113 @@ fn a_server_that_others_can_reach_asks_for_its_token() {
     assert_eq!(status(&format!("/api/runs?token={token}")), 303);
     let short = command(&["serve", &path, "--token", "short"]).output();
     assert_eq!(short.expect("runs").status.code(), Some(2));
+}
+
+#[test]
+fn a_fork_trains_with_the_settings_that_it_was_given() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let server = Program::serve(folder.path());
+    let id = server.create(&tiny_run());
+    server.wait_for(&id, |run| {
+        let saved = run["checkpoint_step"].as_u64();
+        saved >= Some(6) && run["step"].as_u64() > saved
+    });
+    assert_eq!(server.post(&format!("/api/runs/{id}/stop")), 202);
+    server.wait_for(&id, |run| run["state"] == "stopped");
+    let api = |path: &str| request(server.address, "GET", &format!("/api/runs/{path}"), "").1;
+    let checkpoints = api(&format!("{id}/checkpoints"));
+    let checkpoints = checkpoints.as_array().expect("a list");
+    // Written every two episodes of three steps, so at the end of one.
+    let between = checkpoints
+        .iter()
+        .find(|c| c["step"].as_u64().is_some_and(|s| s % 6 == 0));
+    let step = between.expect("a checkpoint")["step"]
+        .as_u64()
+        .expect("a step");
+    let settings = serde_json::json!({
+        "step": step,
+        "settings": {"seed": 99, "prototypes.count": 4, "learning_rate_factor": 0.5},
+    });
+    let path = format!("/api/runs/{id}/fork");
+    let (status, body) = request(server.address, "POST", &path, &settings.to_string());
+    assert_eq!(status, 201, "{body}");
+    let fork = RunId::from(body["id"].as_str().expect("an id"));
+    server.wait_for(&fork, |run| run["prototypes_step"].as_u64() > Some(step));
+    assert_eq!(server.post(&format!("/api/runs/{fork}/stop")), 202);
+    server.wait_for(&fork, |run| run["state"] == "stopped");
+    let prototypes = api(&format!("{fork}/prototypes"));
+    assert_eq!(prototypes["count"], 4, "{prototypes}");
+    let rate = |run: &RunId| {
+        let found = api(&format!(
+            "{run}/series?tag=train/lr_rest&from={step}&to={}",
+            step + 1
+        ));
+        found["points"]
+            .as_array()
+            .and_then(|points| points.last()?[3].as_f64())
+    };
+    let (before, after) = (rate(&id), rate(&fork));
+    if let (Some(before), Some(after)) = (before, after) {
+        assert!((after / before - 0.5).abs() < 0.01, "{before} {after}");
+    } else {
+        panic!("no learning rates: {before:?} {after:?}");
+    }
+}
+
+/// Three pairs as a CSV file.
+fn pairs_file(folder: &Path) -> std::path::PathBuf {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/protoclip/tests/golden/images");
+    let mut rows = String::from("filepath,title,kind\n");
+    for (name, kind) in [
+        ("landscape.png", "a"),
+        ("portrait.png", "b"),
+        ("gray.png", "a"),
+    ] {
+        std::fs::copy(golden.join(name), folder.join(name)).expect("copies");
+        rows += &format!("{name},the picture {name},{kind}\n");
+    }
+    let path = folder.join("pairs.csv");
+    std::fs::write(&path, rows).expect("writes");
+    path
+}
+
+#[test]
+fn a_checkpoint_is_measured_on_other_data_to_the_end() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let server = Program::serve(&folder.path().join("data"));
+    let mut settings = tiny_run();
+    settings["episodes"] = 2.into();
+    let id = server.create(&settings);
+    let run = server.wait_for(&id, |run| run["state"] == "finished");
+    let step = run["checkpoint_step"].as_u64().expect("a checkpoint");
+    let api = |method: &str, path: &str, body: &str| request(server.address, method, path, body);
+    let path = pairs_file(folder.path());
+    let data = serde_json::json!({"source": "csv", "path": path, "label_columns": ["kind"]});
+    let (status, opened) = api("POST", "/api/datasets", &data.to_string());
+    assert_eq!(status, 200, "{opened}");
+    let report = format!("/api/checkpoints/{id}@{step}/evaluation");
+    assert_eq!(api("GET", &report, "").0, 404);
+    let asked = serde_json::json!({"data_set": opened["id"]}).to_string();
+    let (status, work) = api(
+        "POST",
+        &format!("/api/checkpoints/{id}@{step}/evaluate"),
+        &asked,
+    );
+    assert_eq!(status, 202, "{work}");
+    let ended = loop {
+        let work = api("GET", &format!("/api/work/{}", work["id"]), "").1;
+        if work["state"] != "running" {
+            break work;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!(ended["state"], "done", "{ended}");
+    assert_eq!(ended["message"], "measured on 3 pairs");
+    let (status, found) = api("GET", &report, "");
+    assert_eq!(
+        (status, &found["data"]["pairs"]),
+        (200, &3.into()),
+        "{found}"
+    );
+    assert!(found["retrieval"].is_object(), "{found}");
 }

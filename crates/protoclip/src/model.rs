@@ -45,7 +45,7 @@ pub use import::{
     ImportError, ImportOptions, ImportedModel, check_weights, import_weights, load_checkpoint,
     start_from_weights,
 };
-pub use imported_directory::{ImportReport, import_into};
+pub use imported_directory::{ImportReport, Watch, import_into, import_watched};
 pub use layer_norm::LayerNorm;
 pub use modified_resnet::ModifiedResNet;
 pub use multi_head_attention::MultiHeadAttention;

@@ -3,6 +3,7 @@
 
 mod checkpoint;
 mod checkpoint_files;
+mod checkpoint_place;
 mod control;
 mod episode;
 mod evaluation;
@@ -31,12 +32,13 @@ pub use checkpoint::{
     latest_checkpoint, list_checkpoints, prune_checkpoints, verify_checkpoint, write_checkpoint,
 };
 pub use checkpoint_files::{check_file, listed_files, set_pinned};
+pub use checkpoint_place::{CheckpointPlace, checkpoint_place};
 pub use control::{
     AppliesAt, Command, Control, ControlChange, ControlValues, Position, StopReason,
 };
 pub use episode::{EpisodePrototypes, TranslatedPrototypes, snapshot_file, snapshot_steps};
 pub use event::{BeforeChange, LogLevel, Observer, ObserverError, Phase, Tag, TrainEvent, tag};
-pub use export::{ExportError, ExportOptions, Exported, export_checkpoint};
+pub use export::{ExportError, ExportOptions, Exported, export_checkpoint, export_watched};
 pub use extract::{EpisodeFeatures, Matrix, extract_features};
 pub use feature_files::{feature_file, feature_steps};
 pub use meter::ThroughputMeter;

@@ -4,16 +4,16 @@ use std::fmt::Write;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use protoclip::prototypes::Space;
 use serde::Deserialize;
 
 use super::super::endpoint::{ApiQuery, Endpoint};
 use super::super::{AppError, AppState};
 use super::csv::csv;
+use super::figures::{Look, drawn, figures, svg_and_png};
 use super::prototypes::Step;
-use crate::studio::{BatchCells, BatchQuery, BatchView, FigureFormat, RunId};
+use crate::studio::{BatchCells, BatchQuery, BatchView, RunId};
 
 const QUERY: &[(&str, &str)] = &[
     ("step", "step whose features were kept, or latest"),
@@ -27,7 +27,7 @@ const QUERY: &[(&str, &str)] = &[
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let failures = &[400, 404, 409];
-    vec![
+    let mut endpoints = vec![
         Endpoint::get(
             "/api/runs/{id}/batch",
             "A batch ordered by prototype, with the similarities and pushes of all pairs",
@@ -43,15 +43,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .query(QUERY)
         .success(200, "text/csv")
         .failures(failures),
-        Endpoint::get("/api/runs/{id}/batch.svg", "Its matrix as a figure", svg)
-            .query(QUERY)
-            .success(200, "image/svg+xml")
-            .failures(failures),
-        Endpoint::get("/api/runs/{id}/batch.png", "Its matrix as a figure", png)
-            .query(QUERY)
-            .success(200, "image/png")
-            .failures(failures),
-    ]
+    ];
+    endpoints.extend(figures(
+        svg_and_png!("/api/runs/{id}/batch"),
+        "Its matrix as a figure",
+        QUERY,
+        figure,
+    ));
+    endpoints
 }
 
 #[derive(Deserialize)]
@@ -120,30 +119,13 @@ fn table(view: &BatchView) -> String {
     text
 }
 
-async fn svg(
-    state: State<AppState>,
-    id: Path<RunId>,
-    asked: ApiQuery<Asked>,
-) -> Result<impl IntoResponse, AppError> {
-    figure(state, id, asked, FigureFormat::Svg).await
-}
-
-async fn png(
-    state: State<AppState>,
-    id: Path<RunId>,
-    asked: ApiQuery<Asked>,
-) -> Result<impl IntoResponse, AppError> {
-    figure(state, id, asked, FigureFormat::Png).await
-}
-
 async fn figure(
     State(state): State<AppState>,
     Path(id): Path<RunId>,
     ApiQuery(asked): ApiQuery<Asked>,
-    format: FigureFormat,
-) -> Result<impl IntoResponse, AppError> {
-    let drawn = state
-        .ask(move |studio| studio.batch_figure(&id, &asked.query(), (asked.cells, format)))
-        .await?;
-    Ok(([(header::CONTENT_TYPE, drawn.content_type)], drawn.bytes))
+    Look(look): Look,
+) -> Result<Response, AppError> {
+    let figure =
+        state.ask(move |studio| studio.batch_figure(&id, &asked.query(), (asked.cells, look)));
+    Ok(drawn(figure.await?))
 }

@@ -15,7 +15,9 @@ use serde_json::{Value, json};
 use super::super::endpoint::Endpoint;
 use super::super::{AppError, AppState};
 use super::JSON;
-use super::csv::{csv, quoted};
+use super::csv::quoted;
+use super::exports::settings;
+use super::figures::{TableAnswer, csv_svg_and_png, figures};
 use crate::studio::{
     CheckpointDetail, CheckpointId, EvaluationRequest, ImportRequest, Shelf, Studio, StudioError,
     WorkView,
@@ -25,14 +27,12 @@ use crate::studio::{
 const CHUNK: u64 = 256 * 1024;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
-    vec![
+    let mut endpoints = vec![
         Endpoint::get(
             "/api/checkpoints",
             "Checkpoints of all runs and imported models",
             list,
         ),
-        Endpoint::get("/api/checkpoints.csv", "The same as a table", list_csv)
-            .success(200, "text/csv"),
         Endpoint::post(
             "/api/checkpoints/import",
             "Start to import a weight file of this machine",
@@ -46,13 +46,6 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "What is inside a checkpoint, by its headers",
             one,
         )
-        .failures(&[404, 409]),
-        Endpoint::get(
-            "/api/checkpoints/{id}/tensors.csv",
-            "Its tensors; norms after a verification",
-            tensors,
-        )
-        .success(200, "text/csv")
         .failures(&[404, 409]),
         Endpoint::post(
             "/api/checkpoints/{id}/pin",
@@ -110,7 +103,32 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .heavy()
         .success(200, "application/octet-stream")
         .failures(&[404, 409]),
-    ]
+    ];
+    endpoints.extend(figures(
+        csv_svg_and_png!("/api/checkpoints/{id}/tensors"),
+        "Its tensors; norms after a verification",
+        &[],
+        tensors_table,
+    ));
+    endpoints.extend(figures(
+        csv_svg_and_png!("/api/checkpoints"),
+        "The same as a table",
+        &[],
+        list_table,
+    ));
+    endpoints.extend(figures(
+        csv_svg_and_png!("/api/checkpoints/{id}/files"),
+        "The files of a checkpoint, and what a verification found of each",
+        &[],
+        files_table,
+    ));
+    endpoints.extend(figures(
+        csv_svg_and_png!("/api/checkpoints/{id}/evaluation"),
+        "The report of its last evaluation as measure,value",
+        &[],
+        evaluation_table,
+    ));
+    endpoints
 }
 
 /// The id in an address.
@@ -125,7 +143,10 @@ async fn list(State(state): State<AppState>) -> Result<Json<Shelf>, AppError> {
     Ok(Json(state.ask(|studio| Ok(studio.shelf())).await?))
 }
 
-async fn list_csv(State(state): State<AppState>) -> Result<Response, AppError> {
+async fn list_table(
+    State(state): State<AppState>,
+    table: TableAnswer,
+) -> Result<Response, AppError> {
     let shelf = state.ask(|studio| Ok(studio.shelf())).await?;
     let mut text = String::from("id,name,step,episode,bytes,mean_recall,pinned,hash\n");
     for entry in &shelf.checkpoints {
@@ -142,7 +163,7 @@ async fn list_csv(State(state): State<AppState>) -> Result<Response, AppError> {
             entry.hash
         );
     }
-    Ok(csv("checkpoints", text))
+    table.of("checkpoints", "Checkpoints", text).await
 }
 
 async fn one(
@@ -153,9 +174,52 @@ async fn one(
     Ok(Json(state.ask(move |studio| studio.shelved(&id)).await?))
 }
 
-async fn tensors(
+/// A line for each file: its size, its hash in the manifest, and what is wrong with it.
+async fn files_table(
     State(state): State<AppState>,
     Path(id): Path<String>,
+    table: TableAnswer,
+) -> Result<Response, AppError> {
+    let title = format!("Files of {id}");
+    let id = id_of(&id)?;
+    let found = state.ask(move |studio| Ok((studio.shelved(&id)?, studio.verification(&id)?)));
+    let (detail, verified) = found.await?;
+    let mut text = String::from("file,bytes,blake3,verified\n");
+    for file in &detail.files {
+        let checked = verified
+            .as_ref()
+            .and_then(|v| v.files.iter().find(|c| c.name == file.name));
+        let state = checked.map_or("", |c| c.problem.as_deref().unwrap_or("unchanged"));
+        text += &format!(
+            "{},{},{},{}\n",
+            quoted(&file.name),
+            file.bytes,
+            file.blake3.as_deref().unwrap_or_default(),
+            quoted(state)
+        );
+    }
+    table.of("files", &title, text).await
+}
+
+async fn evaluation_table(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    table: TableAnswer,
+) -> Result<Response, AppError> {
+    let title = format!("Evaluation of {id}");
+    let id = id_of(&id)?;
+    let report = state.ask(move |studio| studio.evaluation(&id)).await?;
+    let report = report.ok_or_else(not_evaluated)?;
+    let value = serde_json::to_value(&report).map_err(AppError::internal)?;
+    let mut text = String::from("measure,value\n");
+    settings(&mut text, String::new(), &value);
+    table.of("evaluation", &title, text).await
+}
+
+async fn tensors_table(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    table: TableAnswer,
 ) -> Result<Response, AppError> {
     let id = id_of(&id)?;
     let text = state.ask(move |studio| {
@@ -183,7 +247,7 @@ async fn tensors(
         }
         Ok(text)
     });
-    Ok(csv("tensors", text.await?))
+    table.of("tensors", "Tensors", text.await?).await
 }
 
 async fn pin(
@@ -267,13 +331,12 @@ async fn evaluation(
 ) -> Result<Response, AppError> {
     let id = id_of(&id)?;
     let found = state.ask(move |studio| studio.evaluation(&id)).await?;
-    let none = || {
-        AppError::new(
-            StatusCode::NOT_FOUND,
-            "this checkpoint was not measured yet",
-        )
-    };
-    Ok(Json(found.ok_or_else(none)?).into_response())
+    Ok(Json(found.ok_or_else(not_evaluated)?).into_response())
+}
+
+fn not_evaluated() -> AppError {
+    let message = "this checkpoint was not measured yet";
+    AppError::new(StatusCode::NOT_FOUND, message)
 }
 
 async fn exported(

@@ -1,15 +1,16 @@
-//! One curve of several runs: reduced for charts, complete as CSV.
+//! One curve of several runs: reduced for charts, complete as CSV, and as a figure.
 
 use std::fmt::Write;
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::super::endpoint::{ApiQuery, Endpoint};
 use super::super::{AppError, AppState};
 use super::csv::csv;
+use super::figures::{Look, drawn, figures, svg_and_png};
 use crate::studio::{
     Compared, Comparison, ComparisonAxis, ComparisonQuery, PrototypeMatching, RunId, listed_runs,
 };
@@ -24,8 +25,10 @@ const OF: (&str, &str) = (
     "values, or difference: the value minus the first run's at the same step, from where the two part",
 );
 
+const AXIS: (&str, &str) = ("axis", "step, samples or time (seconds of training)");
+
 pub(super) fn endpoints() -> Vec<Endpoint> {
-    vec![
+    let mut endpoints = vec![
         Endpoint::get(
             "/api/compare/series",
             "A curve of several runs as [x, min, max, mean] per bucket",
@@ -35,7 +38,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             RUNS,
             TAG,
             OF,
-            ("axis", "step, samples or time (seconds of training)"),
+            AXIS,
             ("points", "most buckets per run, 1000 unless given"),
         ])
         .failures(&[400, 404, 409, 422]),
@@ -54,7 +57,20 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         )
         .query(&[("runs", "ids of two runs, separated by a comma")])
         .failures(&[400, 404, 409, 422]),
-    ]
+    ];
+    endpoints.extend(figures(
+        svg_and_png!("/api/compare/series"),
+        "The same as a figure, one line per run",
+        &[
+            RUNS,
+            TAG,
+            OF,
+            AXIS,
+            ("title", "what stands above; the tag unless given"),
+        ],
+        figure,
+    ));
+    endpoints
 }
 
 #[derive(Deserialize)]
@@ -67,6 +83,8 @@ struct CurveQuery {
     axis: ComparisonAxis,
     #[serde(default = "most_buckets")]
     points: usize,
+    #[serde(default)]
+    title: String,
 }
 
 fn most_buckets() -> usize {
@@ -91,6 +109,17 @@ async fn series(
 ) -> Result<Json<Comparison>, AppError> {
     let query = ComparisonQuery::from(asked);
     Ok(Json(state.ask(move |studio| studio.compare(&query)).await?))
+}
+
+async fn figure(
+    State(state): State<AppState>,
+    ApiQuery(asked): ApiQuery<CurveQuery>,
+    Look(look): Look,
+) -> Result<Response, AppError> {
+    let title = asked.title.clone();
+    let query = ComparisonQuery::from(asked);
+    let figure = state.ask(move |studio| studio.comparison_figure(&query, &title, look));
+    Ok(drawn(figure.await?))
 }
 
 async fn curves_csv(

@@ -10,10 +10,13 @@ use serde::Deserialize;
 
 use super::super::endpoint::{ApiQuery, Endpoint};
 use super::super::{AppError, AppState};
-use super::csv::{csv, quoted};
+use super::JSON;
+use super::csv::quoted;
+use super::figures::{TableAnswer, csv_svg_and_png, figures};
 use super::picture;
 use crate::studio::{
-    CaptionSummary, DataSetId, DataSetView, ListedDataSet, NewPlace, PairPage, PairQuery,
+    CaptionSummary, DataSetId, DataSetView, ListedDataSet, MOST_REPEATS, NewPlace, PairPage,
+    PairQuery, RepeatedPictures,
 };
 
 const PICTURE: u32 = 96;
@@ -21,7 +24,7 @@ const PICTURE: u32 = 96;
 const PAIRS: usize = 60;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
-    vec![
+    let mut endpoints = vec![
         Endpoint::post(
             "/api/datasets",
             "Open a data set and say what it holds; a large file takes a while",
@@ -54,20 +57,6 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         )
         .failures(&[404, 409]),
         Endpoint::get(
-            "/api/datasets/{id}/words.csv",
-            "The most frequent words",
-            words_csv,
-        )
-        .success(200, "text/csv")
-        .failures(&[404, 409]),
-        Endpoint::get(
-            "/api/datasets/{id}/skipped.csv",
-            "Unusable rows with their reasons, the first 1000",
-            skipped_csv,
-        )
-        .success(200, "text/csv")
-        .failures(&[404, 409]),
-        Endpoint::get(
             "/api/datasets/{id}/samples/{n}/image",
             "The picture of a sample (PNG or JPEG)",
             image,
@@ -78,7 +67,49 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         ])
         .success(200, "image/png")
         .failures(&[400, 404, 409]),
-    ]
+    ];
+    endpoints.extend(figures(
+        csv_svg_and_png!("/api/datasets/{id}/words"),
+        "The most frequent words",
+        &[],
+        words_table,
+    ));
+    endpoints.extend(figures(
+        csv_svg_and_png!("/api/datasets/{id}/skipped"),
+        "Unusable rows with their reasons, the first 1000",
+        &[],
+        skipped_table,
+    ));
+    endpoints.extend(figures(
+        csv_svg_and_png!("/api/datasets"),
+        "Every known data set as a table",
+        &[],
+        list_table,
+    ));
+    endpoints.push(
+        Endpoint::post(
+            "/api/datasets/{id}/pictures",
+            "Start to compare all its pictures, to find those that more than one pair has",
+            compare_pictures,
+        )
+        .success(202, JSON)
+        .failures(&[404, 409]),
+    );
+    endpoints.push(
+        Endpoint::get(
+            "/api/datasets/{id}/repeats",
+            "Pictures that more than one pair has, among those that were compared",
+            repeats,
+        )
+        .failures(&[404, 409]),
+    );
+    endpoints.extend(figures(
+        csv_svg_and_png!("/api/datasets/{id}/repeats"),
+        "The same as a table, one row per pair that is shown",
+        &[],
+        repeats_table,
+    ));
+    endpoints
 }
 
 async fn open(
@@ -121,6 +152,33 @@ async fn relink(
     let (id, work) = begun.await?;
     let body = Json(serde_json::json!({"id": id, "work": work}));
     Ok((StatusCode::ACCEPTED, body).into_response())
+}
+
+async fn list_table(
+    State(state): State<AppState>,
+    table: TableAnswer,
+) -> Result<Response, AppError> {
+    let sets = state.ask(|studio| Ok(studio.data_sets())).await?;
+    let mut text = String::from("id,name,source,path,pairs,skipped,runs,present\n");
+    let number = |value: Option<String>| value.unwrap_or_default();
+    for set in &sets {
+        let path = set.path.as_ref().map(|path| path.display().to_string());
+        text += &format!(
+            "{},{},{},{},{},{},{},{}\n",
+            set.id,
+            quoted(&set.name),
+            serde_json::to_value(set.source)
+                .unwrap_or_default()
+                .as_str()
+                .unwrap_or_default(),
+            quoted(&path.unwrap_or_default()),
+            number(set.pairs.map(|pairs| pairs.to_string())),
+            number(set.skipped.map(|skipped| skipped.to_string())),
+            set.runs.len(),
+            set.missing.is_none()
+        );
+    }
+    table.of("datasets", "Data sets", text).await
 }
 
 async fn list(State(state): State<AppState>) -> Result<Json<Vec<ListedDataSet>>, AppError> {
@@ -174,24 +232,70 @@ async fn captions(
     ))
 }
 
-async fn words_csv(
+async fn compare_pictures(
     State(state): State<AppState>,
     Path(id): Path<DataSetId>,
+) -> Result<impl IntoResponse, AppError> {
+    let work = state
+        .ask(move |studio| studio.compare_pictures(&id))
+        .await?;
+    Ok((StatusCode::ACCEPTED, Json(work)))
+}
+
+async fn repeats(
+    State(state): State<AppState>,
+    Path(id): Path<DataSetId>,
+) -> Result<Json<RepeatedPictures>, AppError> {
+    let found = state.ask(move |studio| studio.repeated_pictures(&id, MOST_REPEATS));
+    Ok(Json(found.await?))
+}
+
+async fn repeats_table(
+    State(state): State<AppState>,
+    Path(id): Path<DataSetId>,
+    table: TableAnswer,
+) -> Result<Response, AppError> {
+    let found = state.ask(move |studio| studio.repeated_pictures(&id, MOST_REPEATS));
+    let mut text = String::from("picture,pairs,sample,origin,caption\n");
+    for (number, picture) in found.await?.listed.iter().enumerate() {
+        for pair in &picture.shown {
+            text += &format!(
+                "{number},{},{},{},{}\n",
+                picture.pairs,
+                pair.sample,
+                quoted(&pair.origin),
+                quoted(&pair.caption)
+            );
+        }
+    }
+    table
+        .of("repeats", "Pictures of more than one pair", text)
+        .await
+}
+
+async fn words_table(
+    State(state): State<AppState>,
+    Path(id): Path<DataSetId>,
+    table: TableAnswer,
 ) -> Result<Response, AppError> {
     let summary = state.ask(move |studio| studio.caption_summary(&id)).await?;
     let rows = summary
         .words
         .iter()
         .map(|(word, count)| format!("{},{count}\n", quoted(word)));
-    Ok(csv(
-        "words",
-        format!("word,captions\n{}", rows.collect::<String>()),
-    ))
+    table
+        .of(
+            "words",
+            "Words of the captions",
+            format!("word,captions\n{}", rows.collect::<String>()),
+        )
+        .await
 }
 
-async fn skipped_csv(
+async fn skipped_table(
     State(state): State<AppState>,
     Path(id): Path<DataSetId>,
+    table: TableAnswer,
 ) -> Result<Response, AppError> {
     let view = state.ask(move |studio| studio.data_set(&id)).await?;
     let rows = view.skipped.listed.iter().map(|row| {
@@ -203,10 +307,13 @@ async fn skipped_csv(
             quoted(&row.detail)
         )
     });
-    Ok(csv(
-        "skipped",
-        format!("row,place,reason,detail\n{}", rows.collect::<String>()),
-    ))
+    table
+        .of(
+            "skipped",
+            "Rows that cannot be used",
+            format!("row,place,reason,detail\n{}", rows.collect::<String>()),
+        )
+        .await
 }
 
 #[derive(Deserialize)]

@@ -9,14 +9,14 @@ use serde_json::Value;
 
 use super::super::endpoint::{ApiQuery, Endpoint};
 use super::super::{AppError, AppState};
-use super::csv::{csv, quoted, saved};
+use super::csv::{quoted, saved};
+use super::figures::{TableAnswer, csv_svg_and_png, figures};
 use super::prototypes::{SPACE, STEP, Step};
 use crate::studio::{
     EmbeddingQuery, FeatureKind, FrameQuery, Health, MOST_CARDS, MapFeatures, MapSpace,
     PrototypeCard, PrototypeQuery, PrototypeSort, RunId,
 };
 
-const CSV: &str = "text/csv";
 const TSV: &str = "text/tab-separated-values";
 const PARQUET: &str = "application/vnd.apache.parquet";
 const KIND: (&str, &str) = (
@@ -25,32 +25,8 @@ const KIND: (&str, &str) = (
 );
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
-    vec![
-        Endpoint::get("/api/runs.csv", "All runs as a table, newest first", runs).success(200, CSV),
-        Endpoint::get("/api/runs/{id}/log.csv", "The event log as a table", log)
-            .success(200, CSV)
-            .failures(&[404, 409]),
-        Endpoint::get(
-            "/api/runs/{id}/config.csv",
-            "The settings as a table",
-            config,
-        )
-        .success(200, CSV)
-        .failures(&[404, 409]),
-        Endpoint::get(
-            "/api/runs/{id}/prototypes.csv",
-            "All prototypes of a step that match, as a table",
-            prototypes,
-        )
-        .query(&[
-            SPACE,
-            STEP,
-            ("sort", "size, tightness, change or id"),
-            ("q", "only prototypes with this text in a caption"),
-            ("health", "only prototypes that show this sign"),
-        ])
-        .success(200, CSV)
-        .failures(&[400, 404, 409]),
+    let mut endpoints = tables();
+    endpoints.extend([
         Endpoint::get(
             "/api/runs/{id}/tensorboard",
             "All curves as a TensorBoard event file",
@@ -95,10 +71,45 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .heavy()
         .success(200, PARQUET)
         .failures(&[400, 404, 409]),
-    ]
+    ]);
+    endpoints
 }
 
-async fn runs(State(state): State<AppState>) -> Response {
+fn tables() -> Vec<Endpoint> {
+    let mut tables = figures(
+        csv_svg_and_png!("/api/runs"),
+        "All runs as a table, newest first",
+        &[],
+        runs,
+    );
+    tables.extend(figures(
+        csv_svg_and_png!("/api/runs/{id}/log"),
+        "The event log as a table",
+        &[],
+        log,
+    ));
+    tables.extend(figures(
+        csv_svg_and_png!("/api/runs/{id}/config"),
+        "The settings as a table",
+        &[],
+        config,
+    ));
+    tables.extend(figures(
+        csv_svg_and_png!("/api/runs/{id}/prototypes"),
+        "All prototypes of a step that match, as a table",
+        &[
+            SPACE,
+            STEP,
+            ("sort", "size, tightness, change or id"),
+            ("q", "only prototypes with this text in a caption"),
+            ("health", "only prototypes that show this sign"),
+        ],
+        prototypes,
+    ));
+    tables
+}
+
+async fn runs(State(state): State<AppState>, table: TableAnswer) -> Result<Response, AppError> {
     let mut text = String::from(
         "id,name,state,preset,model,data,created,step,total_steps,episode,total_episodes,\
          trained_seconds,loss_total,recall_mean,ami\n",
@@ -124,11 +135,16 @@ async fn runs(State(state): State<AppState>) -> Response {
             latest(protoclip::train::tag::EVAL_AMI),
         );
     }
-    csv("runs", text)
+    table.of("runs", "Runs", text).await
 }
 
-async fn log(State(state): State<AppState>, Path(id): Path<RunId>) -> Result<Response, AppError> {
+async fn log(
+    State(state): State<AppState>,
+    Path(id): Path<RunId>,
+    table: TableAnswer,
+) -> Result<Response, AppError> {
     let name = format!("{id}-log");
+    let title = format!("Event log of {id}");
     let lines = state.ask(move |studio| studio.log(&id, 0, i64::MAX as usize));
     let mut text = String::from("seq,time,step,kind,level,message,data\n");
     for line in lines.await? {
@@ -147,23 +163,25 @@ async fn log(State(state): State<AppState>, Path(id): Path<RunId>) -> Result<Res
             quoted(&line.message)
         );
     }
-    Ok(csv(&name, text))
+    table.of(&name, &title, text).await
 }
 
 async fn config(
     State(state): State<AppState>,
     Path(id): Path<RunId>,
+    table: TableAnswer,
 ) -> Result<Response, AppError> {
     let name = format!("{id}-config");
+    let title = format!("Settings of {id}");
     let config = state.ask(move |studio| studio.config(&id)).await?;
     let mut text = String::from("setting,value\n");
     let value = serde_json::to_value(&*config).unwrap_or_default();
     settings(&mut text, String::new(), &value);
-    Ok(csv(&name, text))
+    table.of(&name, &title, text).await
 }
 
 /// A line for each setting, those of groups as `group.setting`.
-fn settings(text: &mut String, name: String, value: &Value) {
+pub(super) fn settings(text: &mut String, name: String, value: &Value) {
     match value {
         Value::Object(fields) => {
             for (field, value) in fields {
@@ -207,8 +225,10 @@ async fn prototypes(
     State(state): State<AppState>,
     Path(id): Path<RunId>,
     ApiQuery(asked): ApiQuery<GridQuery>,
+    table: TableAnswer,
 ) -> Result<Response, AppError> {
     let name = format!("{id}-prototypes");
+    let title = format!("Prototypes of {id}");
     let text = state.ask(move |studio| {
         let mut query = PrototypeQuery {
             space: asked.space,
@@ -235,7 +255,7 @@ async fn prototypes(
             }
         }
     });
-    Ok(csv(&name, text.await?))
+    table.of(&name, &title, text.await?).await
 }
 
 fn prototype_row(step: u64, space: Space, card: &PrototypeCard) -> String {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use protoclip::analysis::CosineHistogram;
 use protoclip::prototypes::Space;
@@ -13,10 +13,9 @@ use serde::Deserialize;
 use super::super::endpoint::{ApiQuery, Endpoint};
 use super::super::{AppError, AppState};
 use super::csv::csv;
+use super::figures::{Look, TableAnswer, csv_svg_and_png, drawn, figures, svg_and_png};
 use super::prototypes::Step;
-use crate::studio::{
-    FigureFormat, GapChart, GapMeasures, GapQuery, GapSort, GapView, GroupingView, RunId,
-};
+use crate::studio::{GapChart, GapMeasures, GapQuery, GapSort, GapView, GroupingView, RunId};
 
 /// Prototypes of one answer unless asked otherwise.
 const PROTOTYPES: usize = 500;
@@ -38,21 +37,13 @@ const QUERY: &[(&str, &str)] = &[
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let failures = &[400, 404, 409, 422];
-    vec![
+    let mut endpoints = vec![
         Endpoint::get(
             "/api/runs/{id}/gap",
             "Gap, cosines, retrieval and grouping after a shift of the modalities",
             gap,
         )
         .query(QUERY)
-        .failures(failures),
-        Endpoint::get(
-            "/api/runs/{id}/gap/measures.csv",
-            "Every measure before and after the shift",
-            measures_csv,
-        )
-        .query(QUERY)
-        .success(200, "text/csv")
         .failures(failures),
         Endpoint::get(
             "/api/runs/{id}/gap/cosines.csv",
@@ -70,23 +61,20 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .query(QUERY)
         .success(200, "text/csv")
         .failures(failures),
-        Endpoint::get(
-            "/api/runs/{id}/gap/{chart}/figure.svg",
-            "A chart (cosines or prototypes) as a figure",
-            svg,
-        )
-        .query(QUERY)
-        .success(200, "image/svg+xml")
-        .failures(failures),
-        Endpoint::get(
-            "/api/runs/{id}/gap/{chart}/figure.png",
-            "A chart (cosines or prototypes) as a figure",
-            png,
-        )
-        .query(QUERY)
-        .success(200, "image/png")
-        .failures(failures),
-    ]
+    ];
+    endpoints.extend(figures(
+        csv_svg_and_png!("/api/runs/{id}/gap/measures"),
+        "Every measure before and after the shift",
+        QUERY,
+        measures_table,
+    ));
+    endpoints.extend(figures(
+        svg_and_png!("/api/runs/{id}/gap/{chart}/figure"),
+        "A chart (cosines or prototypes) as a figure",
+        QUERY,
+        figure,
+    ));
+    endpoints
 }
 
 #[derive(Deserialize)]
@@ -149,16 +137,20 @@ async fn saved_table(
     Ok(csv(&name, table(&view)))
 }
 
-async fn measures_csv(
+async fn measures_table(
     State(state): State<AppState>,
     Path(id): Path<RunId>,
     ApiQuery(asked): ApiQuery<Asked>,
-) -> Result<impl IntoResponse, AppError> {
+    table: TableAnswer,
+) -> Result<Response, AppError> {
+    let name = format!("{id}-gap");
     let query = GapQuery {
         limit: 0,
         ..asked.query()
     };
-    saved_table(state, id, query, "gap", measure_rows).await
+    let view = state.ask(move |studio| studio.gap(&id, &query)).await?;
+    let title = format!("What moving the modalities is worth, step {}", view.step);
+    table.of(&name, &title, measure_rows(&view)).await
 }
 
 async fn cosines_csv(
@@ -186,41 +178,24 @@ async fn prototypes_csv(
     saved_table(state, id, query, "prototype-gaps", prototype_rows).await
 }
 
-async fn svg(
-    State(state): State<AppState>,
-    Path((id, chart)): Path<(RunId, String)>,
-    ApiQuery(asked): ApiQuery<Asked>,
-) -> Result<impl IntoResponse, AppError> {
-    figure(state, id, &asked, (&chart, FigureFormat::Svg)).await
-}
-
-async fn png(
-    State(state): State<AppState>,
-    Path((id, chart)): Path<(RunId, String)>,
-    ApiQuery(asked): ApiQuery<Asked>,
-) -> Result<impl IntoResponse, AppError> {
-    figure(state, id, &asked, (&chart, FigureFormat::Png)).await
-}
-
 async fn figure(
-    state: AppState,
-    id: RunId,
-    asked: &Asked,
-    (chart, format): (&str, FigureFormat),
-) -> Result<impl IntoResponse + use<>, AppError> {
+    State(state): State<AppState>,
+    Path((id, chart)): Path<(RunId, String)>,
+    ApiQuery(asked): ApiQuery<Asked>,
+    Look(look): Look,
+) -> Result<Response, AppError> {
     let query = GapQuery {
         offset: 0,
         limit: usize::MAX,
         ..asked.query()
     };
-    let chart = GapChart::named(chart).ok_or_else(|| {
+    let chart = GapChart::named(&chart).ok_or_else(|| {
         let message =
             format!("there is no chart {chart} of the gap; there are cosines and prototypes");
         AppError::new(StatusCode::NOT_FOUND, message)
     })?;
-    let drawn = state.ask(move |studio| studio.gap_figure(&id, &query, (chart, format)));
-    let drawn = drawn.await?;
-    Ok(([(header::CONTENT_TYPE, drawn.content_type)], drawn.bytes))
+    let figure = state.ask(move |studio| studio.gap_figure(&id, &query, (chart, look)));
+    Ok(drawn(figure.await?))
 }
 
 fn measure_rows(view: &GapView) -> String {

@@ -13,9 +13,10 @@ use serde::Deserialize;
 use super::super::endpoint::{ApiQuery, Endpoint};
 use super::super::{AppError, AppState};
 use super::csv::csv;
+use super::figures::{Look, drawn, figures, svg_and_png};
 use super::prototypes::Step;
 use crate::studio::{
-    FigureFormat, MapFeatures, MapKey, MapSample, MapSpace, MapStatus, RunId, Studio, StudioError,
+    MapFeatures, MapKey, MapSample, MapSpace, MapStatus, RunId, Studio, StudioError,
 };
 
 const BYTES: &str = "application/octet-stream";
@@ -37,7 +38,7 @@ const FEATURES: (&str, &str) = (
 const WHICH: &[(&str, &str)] = &[STEP, SPACE, METHOD, FEATURES];
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
-    vec![
+    let mut endpoints = vec![
         Endpoint::get(
             "/api/runs/{id}/maps",
             "Every map of a run, finished or on its way",
@@ -89,8 +90,6 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         )
         .query(&[("samples", "numbers of samples, separated by commas; at most 400")])
         .failures(&[400, 404, 409]),
-        figure("/api/runs/{id}/map.png", FigureFormat::Png),
-        figure("/api/runs/{id}/map.svg", FigureFormat::Svg),
         Endpoint::get(
             "/api/runs/{id}/map.csv",
             "The points of a finished map as a table: sample, x, y, prototypes and labels",
@@ -99,21 +98,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .query(WHICH)
         .success(200, CSV)
         .failures(&[400, 404, 409]),
-    ]
-}
-
-fn figure(path: &'static str, format: FigureFormat) -> Endpoint {
-    let handler = move |state: State<AppState>, id: Path<RunId>, query: ApiQuery<Which>| async move {
-        drawn(state, id, query, format).await
-    };
-    Endpoint::get(
-        path,
+    ];
+    endpoints.extend(figures(
+        svg_and_png!("/api/runs/{id}/map"),
         "A finished map as a figure, coloured by groups of prototypes",
-        handler,
-    )
-    .query(WHICH)
-    .success(200, format.content_type())
-    .failures(&[400, 404, 409])
+        WHICH,
+        figure,
+    ));
+    endpoints
 }
 
 /// Which map is meant.
@@ -261,17 +253,15 @@ async fn samples(
     Ok(Json(found.await?))
 }
 
-async fn drawn(
+async fn figure(
     State(state): State<AppState>,
     Path(id): Path<RunId>,
     ApiQuery(which): ApiQuery<Which>,
-    format: FigureFormat,
+    Look(look): Look,
 ) -> Result<Response, AppError> {
-    let figure = state
-        .ask_picture(move |studio| studio.map_figure(&id, which.key(studio, &id)?, format))
-        .await?;
-    let described = [(header::CONTENT_TYPE, figure.content_type)];
-    Ok((described, Body::from(figure.bytes)).into_response())
+    let figure =
+        state.ask_picture(move |studio| studio.map_figure(&id, which.key(studio, &id)?, look));
+    Ok(drawn(figure.await?))
 }
 
 async fn table(

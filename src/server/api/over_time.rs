@@ -4,18 +4,19 @@ use std::fmt::Write;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use protoclip::prototypes::Space;
 use serde::Deserialize;
 
 use super::super::endpoint::{ApiQuery, Endpoint};
 use super::super::{AppError, AppState};
 use super::csv::csv;
+use super::figures::{TableAnswer, csv_svg_and_png, figures};
 use super::prototypes::{SPACE, STEP, Step, number};
 use crate::studio::{PrototypeLineage, PrototypesOverTime, River, RunId};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
-    vec![
+    let mut endpoints = vec![
         Endpoint::get(
             "/api/runs/{id}/prototypes/over-time",
             "Agreement of the spaces and changes of the prototypes at every snapshot",
@@ -27,14 +28,6 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "/api/runs/{id}/prototypes/agreement.csv",
             "How alike the spaces group, one row per snapshot and pair of spaces",
             agreement_csv,
-        )
-        .query(&[SPACE])
-        .success(200, "text/csv")
-        .failures(&[400, 404, 409]),
-        Endpoint::get(
-            "/api/runs/{id}/prototypes/changes.csv",
-            "What became of the prototypes, one row per snapshot",
-            changes_csv,
         )
         .query(&[SPACE])
         .success(200, "text/csv")
@@ -61,7 +54,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         )
         .query(&[SPACE, STEP])
         .failures(&[400, 404, 409]),
-    ]
+    ];
+    endpoints.extend(figures(
+        csv_svg_and_png!("/api/runs/{id}/prototypes/changes"),
+        "What became of the prototypes, one row per snapshot",
+        &[SPACE],
+        changes_table,
+    ));
+    endpoints
 }
 
 #[derive(Deserialize)]
@@ -118,11 +118,12 @@ async fn agreement_csv(
     Ok(csv("agreement", text))
 }
 
-async fn changes_csv(
+async fn changes_table(
     State(state): State<AppState>,
     Path(id): Path<RunId>,
     ApiQuery(asked): ApiQuery<PlaceQuery>,
-) -> Result<impl IntoResponse, AppError> {
+    table: TableAnswer,
+) -> Result<Response, AppError> {
     let found = found(state, id, asked).await?;
     let mut text = String::from("from,step,common,continued,births,deaths,splits,merges,churn\n");
     for of in &found.changes {
@@ -133,7 +134,13 @@ async fn changes_csv(
             of.from, of.step, of.common, of.continued, of.births, of.deaths, of.splits, of.merges
         );
     }
-    Ok(csv(&format!("changes-{}", found.space.name()), text))
+    table
+        .of(
+            &format!("changes-{}", found.space.name()),
+            "What became of the prototypes",
+            text,
+        )
+        .await
 }
 
 async fn found_river(state: AppState, id: RunId, asked: PlaceQuery) -> Result<River, AppError> {

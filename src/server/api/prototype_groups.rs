@@ -4,13 +4,13 @@ use std::fmt::Write;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::response::IntoResponse;
+use axum::response::Response;
 use protoclip::prototypes::Space;
 use serde::Deserialize;
 
 use super::super::endpoint::{ApiQuery, Endpoint};
 use super::super::{AppError, AppState};
-use super::csv::csv;
+use super::figures::{TableAnswer, csv_svg_and_png, figures};
 use super::prototypes::{SPACE, STEP, Step};
 use crate::studio::{PrototypeCut, RunId};
 
@@ -20,7 +20,7 @@ const CUT: (&str, &str) = (
 );
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
-    vec![
+    let mut endpoints = vec![
         Endpoint::get(
             "/api/runs/{id}/prototypes/groups",
             "Prototypes gathered into groups by Ward's method",
@@ -28,15 +28,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         )
         .query(&[SPACE, STEP, CUT])
         .failures(&[400, 404, 409]),
-        Endpoint::get(
-            "/api/runs/{id}/prototypes/groups.csv",
-            "The group of every prototype",
-            groups_csv,
-        )
-        .query(&[SPACE, STEP, CUT])
-        .success(200, "text/csv")
-        .failures(&[400, 404, 409]),
-    ]
+    ];
+    endpoints.extend(figures(
+        csv_svg_and_png!("/api/runs/{id}/prototypes/groups"),
+        "The group of every prototype",
+        &[SPACE, STEP, CUT],
+        groups_table,
+    ));
+    endpoints
 }
 
 #[derive(Deserialize)]
@@ -71,16 +70,17 @@ async fn groups(
     Ok(Json(found(state, id, asked).await?))
 }
 
-async fn groups_csv(
+async fn groups_table(
     State(state): State<AppState>,
     Path(id): Path<RunId>,
     ApiQuery(asked): ApiQuery<CutQuery>,
-) -> Result<impl IntoResponse, AppError> {
+    table: TableAnswer,
+) -> Result<Response, AppError> {
     let cut = found(state, id, asked).await?;
     let mut text = String::from("prototype,group\n");
     for (prototype, group) in cut.of_prototype.iter().enumerate() {
         let _ = writeln!(text, "{prototype},{group}");
     }
     let name = format!("groups-{}-{}", cut.space.name(), cut.cut);
-    Ok(csv(&name, text))
+    table.of(&name, "Groups of prototypes", text).await
 }

@@ -1,17 +1,15 @@
 //! Prototypes as one figure, PNG or SVG.
 
 use axum::extract::{Path, State};
-use axum::http::header;
-use axum::response::IntoResponse;
+use axum::response::Response;
 use protoclip::prototypes::Space;
 use serde::Deserialize;
 
 use super::super::endpoint::{ApiQuery, Endpoint};
 use super::super::{AppError, AppState};
+use super::figures::{Look, drawn, figures, svg_and_png};
 use super::prototypes::{SPACE, STEP, Step};
-use crate::studio::{
-    FigureFormat, Health, PrototypeQuery, PrototypeSort, RunId, SHEET_ROWS, SheetQuery,
-};
+use crate::studio::{Health, PrototypeQuery, PrototypeSort, RunId, SHEET_ROWS, SheetQuery};
 use protoclip::config::ConfigErrors;
 
 type Parameter = (&'static str, &'static str);
@@ -35,16 +33,12 @@ const PARAMETERS: &[Parameter] = &[
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let about = "Prototypes as one sheet: representative pictures and words, samples with captions";
-    vec![
-        Endpoint::get("/api/runs/{id}/prototypes/sheet.png", about, png)
-            .query(PARAMETERS)
-            .success(200, "image/png")
-            .failures(&[400, 404, 409, 422]),
-        Endpoint::get("/api/runs/{id}/prototypes/sheet.svg", about, svg)
-            .query(PARAMETERS)
-            .success(200, "image/svg+xml")
-            .failures(&[400, 404, 409, 422]),
-    ]
+    figures(
+        svg_and_png!("/api/runs/{id}/prototypes/sheet"),
+        about,
+        PARAMETERS,
+        sheet,
+    )
 }
 
 #[derive(Deserialize)]
@@ -98,32 +92,15 @@ impl Asked {
     }
 }
 
-async fn png(
-    state: State<AppState>,
-    id: Path<RunId>,
-    asked: ApiQuery<Asked>,
-) -> Result<impl IntoResponse, AppError> {
-    sheet(state, id, asked, FigureFormat::Png).await
-}
-
-async fn svg(
-    state: State<AppState>,
-    id: Path<RunId>,
-    asked: ApiQuery<Asked>,
-) -> Result<impl IntoResponse, AppError> {
-    sheet(state, id, asked, FigureFormat::Svg).await
-}
-
 async fn sheet(
     State(state): State<AppState>,
     Path(id): Path<RunId>,
     ApiQuery(asked): ApiQuery<Asked>,
-    format: FigureFormat,
-) -> Result<impl IntoResponse, AppError> {
-    let drawn = state.ask(move |studio| {
+    Look(look): Look,
+) -> Result<Response, AppError> {
+    let figure = state.ask(move |studio| {
         let query = asked.query()?;
-        studio.prototype_sheet(&id, &query, format)
+        studio.prototype_sheet(&id, &query, look)
     });
-    let figure = drawn.await?;
-    Ok(([(header::CONTENT_TYPE, figure.content_type)], figure.bytes))
+    Ok(drawn(figure.await?))
 }

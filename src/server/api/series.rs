@@ -1,26 +1,29 @@
-//! Curves: reduced for charts, complete as CSV.
+//! Curves: reduced for charts, complete as CSV, and the curves of a chart as one figure.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::endpoint::{ApiQuery, Endpoint};
 use super::super::{AppError, AppState};
-use super::csv::csv;
-use crate::studio::{FigureFormat, RunId, Series, SeriesQuery};
+use super::csv::{csv, quoted};
+use super::figures::{Look, drawn, figures, svg_and_png};
+use crate::studio::{ChartCurve, ChartQuery, RunId, Series, SeriesQuery};
 
 /// Buckets of one answer unless asked otherwise.
 const BUCKETS: usize = 1000;
 
 const TAG: (&str, &str) = ("tag", "name of the curve, such as train/loss_total");
+const TAGS: (&str, &str) = ("tag", "name of a curve; may be given again for more curves");
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
-    vec![
+    let mut endpoints = vec![
         Endpoint::get(
             "/api/runs/{id}/tags",
             "Names of the curves and their sizes",
@@ -41,21 +44,32 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .failures(&[400, 404, 409]),
         Endpoint::get(
             "/api/runs/{id}/series.csv",
-            "A curve complete, as step,value",
+            "A curve complete, as step,value; several as step and a column for each",
             points_csv,
         )
-        .query(&[TAG])
+        .query(&[TAGS])
         .success(200, "text/csv")
         .failures(&[400, 404, 409]),
-        Endpoint::get("/api/runs/{id}/series.svg", "A curve as a figure", svg)
-            .query(&[TAG])
-            .success(200, "image/svg+xml")
-            .failures(&[400, 404, 409]),
-        Endpoint::get("/api/runs/{id}/series.png", "A curve as a figure", png)
-            .query(&[TAG])
-            .success(200, "image/png")
-            .failures(&[400, 404, 409]),
-    ]
+    ];
+    endpoints.extend(figures(
+        svg_and_png!("/api/runs/{id}/series"),
+        "A curve, or the curves of a chart, as a figure",
+        &[
+            TAGS,
+            ("label", "what the legend calls the tag before it"),
+            (
+                "hue",
+                "colour of the tag before it: image, text, teacher, clip, proto or total",
+            ),
+            (
+                "title",
+                "what stands after the name of the run; the tags unless given",
+            ),
+            ("unit", "what stands at the values"),
+        ],
+        figure,
+    ));
+    endpoints
 }
 
 async fn tags(
@@ -94,53 +108,95 @@ async fn series(
     ))
 }
 
-#[derive(Deserialize)]
-struct OneTag {
-    tag: String,
+/// The curves that an address names: `tag`, each with its `label` and `hue` behind it.
+fn chart_of(pairs: Vec<(String, String)>) -> Result<ChartQuery, AppError> {
+    let mut query = ChartQuery::default();
+    for (key, value) in pairs {
+        match (key.as_str(), query.curves.last_mut()) {
+            ("tag", _) => query.curves.push(ChartCurve {
+                tag: value,
+                ..ChartCurve::default()
+            }),
+            ("label", Some(curve)) => curve.label = value,
+            ("hue", Some(curve)) => curve.hue = value,
+            ("title", _) => query.title = value,
+            ("unit", _) => query.unit = value,
+            _ => {}
+        }
+    }
+    if query.curves.is_empty() {
+        let message = "give the name of a curve as tag, such as tag=train/loss_total";
+        return Err(AppError::new(StatusCode::BAD_REQUEST, message));
+    }
+    Ok(query)
 }
 
 async fn points_csv(
     State(state): State<AppState>,
     Path(id): Path<RunId>,
-    ApiQuery(OneTag { tag }): ApiQuery<OneTag>,
+    ApiQuery(pairs): ApiQuery<Vec<(String, String)>>,
 ) -> Result<Response, AppError> {
-    let name = format!(
-        "{id}-{}",
-        tag.replace(|c: char| !c.is_ascii_alphanumeric(), "-")
-    );
-    let points = state.ask(move |studio| studio.points(&id, &tag)).await?;
+    state.studio.run(&id)?;
+    let tags: Vec<String> = chart_of(pairs)?.curves.into_iter().map(|c| c.tag).collect();
+    let name = match &tags[..] {
+        [tag] => tag.replace(|c: char| !c.is_ascii_alphanumeric(), "-"),
+        _ => "curves".into(),
+    };
+    let name = format!("{id}-{name}");
+    let text = state.ask(move |studio| {
+        let mut curves = Vec::with_capacity(tags.len());
+        for tag in &tags {
+            curves.push(studio.points(&id, tag)?);
+        }
+        Ok(match &curves[..] {
+            [points] => one_curve(points),
+            curves => several_curves(&tags, curves),
+        })
+    });
+    Ok(csv(&name, text.await?))
+}
+
+fn one_curve(points: &[(u64, f64)]) -> String {
     let mut text = String::from("step,value\n");
     for (step, value) in points {
         // Writing to a String cannot fail.
         let _written = writeln!(text, "{step},{value}");
     }
-    Ok(csv(&name, text))
+    text
 }
 
-async fn svg(
-    state: State<AppState>,
-    id: Path<RunId>,
-    tag: ApiQuery<OneTag>,
-) -> Result<impl IntoResponse, AppError> {
-    figure(state, id, tag, FigureFormat::Svg).await
-}
-
-async fn png(
-    state: State<AppState>,
-    id: Path<RunId>,
-    tag: ApiQuery<OneTag>,
-) -> Result<impl IntoResponse, AppError> {
-    figure(state, id, tag, FigureFormat::Png).await
+/// A line for each step that a curve has, a column for each curve.
+fn several_curves(tags: &[String], curves: &[Vec<(u64, f64)>]) -> String {
+    let mut rows: BTreeMap<u64, Vec<Option<f64>>> = BTreeMap::new();
+    for (place, points) in curves.iter().enumerate() {
+        for &(step, value) in points {
+            rows.entry(step).or_insert_with(|| vec![None; tags.len()])[place] = Some(value);
+        }
+    }
+    let mut text = String::from("step");
+    tags.iter().for_each(|tag| {
+        text.push(',');
+        text += &quoted(tag);
+    });
+    for (step, values) in rows {
+        let _written = write!(text, "\n{step}");
+        for value in values {
+            let value = value.map_or_else(String::new, |value| value.to_string());
+            let _written = write!(text, ",{value}");
+        }
+    }
+    text.push('\n');
+    text
 }
 
 async fn figure(
     State(state): State<AppState>,
     Path(id): Path<RunId>,
-    ApiQuery(OneTag { tag }): ApiQuery<OneTag>,
-    format: FigureFormat,
-) -> Result<impl IntoResponse, AppError> {
-    let figure = state
-        .ask(move |studio| studio.figure(&id, &tag, format))
-        .await?;
-    Ok(([(header::CONTENT_TYPE, figure.content_type)], figure.bytes))
+    ApiQuery(pairs): ApiQuery<Vec<(String, String)>>,
+    Look(look): Look,
+) -> Result<Response, AppError> {
+    state.studio.run(&id)?;
+    let query = chart_of(pairs)?;
+    let figure = state.ask(move |studio| studio.chart_figure(&id, &query, look));
+    Ok(drawn(figure.await?))
 }

@@ -5,13 +5,14 @@ use std::fmt::Write;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use protoclip::prototypes::Space;
 use serde::Deserialize;
 
 use super::super::endpoint::{ApiQuery, Endpoint};
 use super::super::{AppError, AppState};
 use super::csv::csv;
+use super::figures::{TableAnswer, csv_svg_and_png, figures};
 use super::prototypes::{SPACE, STEP, Step, number};
 use crate::studio::{
     DisagreementPage, DisagreementQuery, RunId, StudioError, TargetView, TranslationView,
@@ -32,7 +33,7 @@ const TEACHER: (&str, &str) = (
 const TEXT: (&str, &str) = ("q", "only samples with this text in their caption");
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
-    vec![
+    let mut endpoints = vec![
         Endpoint::get(
             "/api/runs/{id}/prototypes/{k}/target",
             "What a prototype's samples ask their students to predict, with its entropy",
@@ -56,14 +57,6 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .query(&[SPACE, STEP, SAMPLE])
         .failures(&[400, 404, 409]),
         Endpoint::get(
-            "/api/runs/{id}/prototypes/{k}/translation.csv",
-            "The same, one row per hop",
-            translation_csv,
-        )
-        .query(&[SPACE, STEP, SAMPLE])
-        .success(200, "text/csv")
-        .failures(&[400, 404, 409]),
-        Endpoint::get(
             "/api/runs/{id}/disagreements",
             "Samples whose student would choose another prototype than their teacher says",
             disagreements,
@@ -77,15 +70,20 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             ("limit", "most samples, 60 unless given, at most 500"),
         ])
         .failures(&[400, 404, 409]),
-        Endpoint::get(
-            "/api/runs/{id}/disagreements.csv",
-            "The same, all of them, one row per sample",
-            disagreements_csv,
-        )
-        .query(&[STUDENT, TEACHER, STEP, TEXT])
-        .success(200, "text/csv")
-        .failures(&[400, 404, 409]),
-    ]
+    ];
+    endpoints.extend(figures(
+        csv_svg_and_png!("/api/runs/{id}/prototypes/{k}/translation"),
+        "The same, one row per hop",
+        &[SPACE, STEP, SAMPLE],
+        translation_table,
+    ));
+    endpoints.extend(figures(
+        csv_svg_and_png!("/api/runs/{id}/disagreements"),
+        "The same, all of them, one row per sample",
+        &[STUDENT, TEACHER, STEP, TEXT],
+        disagreements_table,
+    ));
+    endpoints
 }
 
 #[derive(Deserialize)]
@@ -204,11 +202,12 @@ async fn translation(
     Ok(Json(found_translation(state, place, asked).await?))
 }
 
-async fn translation_csv(
+async fn translation_table(
     State(state): State<AppState>,
     Path(place): Path<(RunId, String)>,
     ApiQuery(asked): ApiQuery<PlaceQuery>,
-) -> Result<impl IntoResponse, AppError> {
+    table: TableAnswer,
+) -> Result<Response, AppError> {
     let found = found_translation(state, place, asked).await?;
     let mut text = String::from("sample,student,teacher,hop,distance,cosine\n");
     for direction in &found.directions {
@@ -227,7 +226,13 @@ async fn translation_csv(
             );
         }
     }
-    Ok(csv(&format!("translation-{}", found.sample), text))
+    table
+        .of(
+            &format!("translation-{}", found.sample),
+            "Hops of the back translation",
+            text,
+        )
+        .await
 }
 
 async fn disagreements(
@@ -240,11 +245,12 @@ async fn disagreements(
     Ok(Json(found.await?))
 }
 
-async fn disagreements_csv(
+async fn disagreements_table(
     State(state): State<AppState>,
     Path(id): Path<RunId>,
     ApiQuery(asked): ApiQuery<BoardQuery>,
-) -> Result<impl IntoResponse, AppError> {
+    table: TableAnswer,
+) -> Result<Response, AppError> {
     let query = DisagreementQuery::from(asked);
     let text = state.ask(move |studio| {
         let mut text = String::from(
@@ -259,5 +265,11 @@ async fn disagreements_csv(
         }
         Ok(text)
     });
-    Ok(csv("disagreements", text.await?))
+    table
+        .of(
+            "disagreements",
+            "Where student and teacher disagree",
+            text.await?,
+        )
+        .await
 }

@@ -51,10 +51,11 @@ impl Chart {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// The curve that stands for the chart where no script runs, as it stands in an address.
-    pub(super) fn first_tag(&self) -> String {
-        let first = self.series.first();
-        first.map_or_else(String::new, ChartSeries::address)
+    /// What the address of a file with the whole chart asks for.
+    pub(super) fn query(&self) -> String {
+        let mut query: String = self.series.iter().map(ChartSeries::query).collect();
+        query += &format!("title={}&unit={}", percent(&self.title), percent(self.unit));
+        query
     }
 }
 
@@ -62,6 +63,11 @@ impl ChartSeries {
     /// The tag as it stands in an address.
     pub(super) fn address(&self) -> String {
         percent(&self.tag)
+    }
+
+    fn query(&self) -> String {
+        let label = percent(&self.label);
+        format!("tag={}&label={label}&hue={}&", self.address(), self.hue)
     }
 }
 

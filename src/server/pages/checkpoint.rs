@@ -1,12 +1,13 @@
 //! `/checkpoints/{id}`: what is inside a checkpoint, and what can be done with it.
 
+mod fork_form;
 mod report_rows;
 
 use askama::Template;
 use axum::extract::{Form, Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
-use serde::Deserialize;
 
+use self::fork_form::{ForkField, fork_fields, fork_request};
 use self::report_rows::{ReportGroup, report_groups};
 use super::address::percent;
 use super::figures::{NONE, bytes, date_time, figure, grouped};
@@ -17,8 +18,7 @@ use super::work_list::WorkList;
 use crate::server::AppState;
 use crate::server::api::checkpoint_id;
 use crate::studio::{
-    CheckpointDetail, CheckpointId, EvaluationRequest, ForkRequest, Request, Studio, StudioError,
-    Verification,
+    CheckpointDetail, CheckpointId, EvaluationRequest, Request, Studio, StudioError, Verification,
 };
 
 #[derive(Debug, Template)]
@@ -60,6 +60,8 @@ struct OfRun {
     episodes: u64,
     /// Whether the run itself goes on from here when resumed.
     can_resume: bool,
+    /// Settings that a fork may change.
+    fields: Vec<ForkField>,
 }
 
 #[derive(Debug)]
@@ -112,22 +114,15 @@ pub(super) async fn one(
     .await
 }
 
-/// What the form of an action sends.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct ActionForm {
-    data_set: String,
-    probe: Option<String>,
-    name: String,
-    episodes: String,
-}
+/// The fields that the form of an action sends.
+type Typed = Vec<(String, String)>;
 
 /// Pins, verifies, measures, exports, forks or resumes, then shows where that leads.
 pub(super) async fn act(
     State(state): State<AppState>,
     shell: Shell,
     Path((id, action)): Path<(String, String)>,
-    Form(form): Form<ActionForm>,
+    Form(form): Form<Typed>,
 ) -> Response {
     let parsed = checkpoint_id(&id);
     let done = match parsed {
@@ -145,7 +140,7 @@ fn perform(
     studio: &Studio,
     id: &CheckpointId,
     action: &str,
-    form: ActionForm,
+    form: Typed,
 ) -> Result<String, StudioError> {
     let here = format!("/checkpoints/{}", percent(&id.to_string()));
     match (action, id) {
@@ -154,14 +149,15 @@ fn perform(
         ("verify", _) => studio.verify(id).map(|_| ())?,
         ("export", _) => studio.export(id).map(|_| ())?,
         ("evaluate", _) => {
+            let field = |name: &str| form.iter().find(|(key, _)| key == name);
             let request = EvaluationRequest {
-                data_set: form.data_set,
-                probe: form.probe.is_some(),
+                data_set: field("data_set").map_or_else(String::new, |(_, id)| id.clone()),
+                probe: field("probe").is_some(),
             };
             studio.evaluate(id, &request).map(|_| ())?;
         }
         ("fork", CheckpointId::OfRun { run, step }) => {
-            let forked = studio.fork(run, form.fork(*step)?)?;
+            let forked = studio.fork(run, fork_request(*step, &form)?)?;
             return Ok(format!("/runs/{forked}"));
         }
         ("resume", CheckpointId::OfRun { run, .. }) => {
@@ -174,27 +170,6 @@ fn perform(
         }
     }
     Ok(here)
-}
-
-impl ActionForm {
-    fn fork(&self, step: u64) -> Result<ForkRequest, StudioError> {
-        let text = self.episodes.trim();
-        let number = || {
-            text.parse::<usize>().map_err(|_| {
-                let message = format!("{text:?} is no whole number; type one such as 20");
-                protoclip::config::ConfigErrors::one("episodes", message)
-            })
-        };
-        Ok(ForkRequest {
-            step: Some(step),
-            name: Some(self.name.trim().to_owned()).filter(|name| !name.is_empty()),
-            episodes: if text.is_empty() {
-                None
-            } else {
-                Some(number()?)
-            },
-        })
-    }
 }
 
 impl CheckpointPage {
@@ -287,6 +262,7 @@ fn of_run(studio: &Studio, detail: &CheckpointDetail) -> Result<Option<OfRun>, S
         can_resume: detail.checkpoint.newest
             && !view.external
             && view.state.decide(Request::Resume).is_ok(),
+        fields: fork_fields(&*studio.config(run)?),
     }))
 }
 

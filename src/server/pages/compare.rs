@@ -161,7 +161,7 @@ impl ComparePage {
             .collect::<Result<_, _>>()?;
         let runs = compared_runs(&views, query);
         let ids: Vec<&str> = query.runs.iter().map(RunId::as_str).collect();
-        let (charts, more) = compared_charts(studio, &views, &runs, query.of)?;
+        let (charts, more) = compared_charts(studio, &views, &runs, (query.of, query.axis))?;
         Ok(Self {
             shell,
             axis: query.axis.name(),

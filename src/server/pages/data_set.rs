@@ -1,11 +1,14 @@
 //! `/datasets/{id}`: the pairs of a data set page by page, its words, classes, repeats and broken rows.
 
+mod repeats;
+
 use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use protoclip::config::DataSource;
 use serde::{Deserialize, Serialize};
 
+use self::repeats::Repeats;
 use super::address::address;
 use super::figures::{NONE, figure, grouped, percent_of};
 use super::home::Fact;
@@ -55,6 +58,7 @@ struct Content {
     next: Option<String>,
     words: Vec<Linked>,
     repeated: Vec<Linked>,
+    pictures: Repeats,
     columns: Vec<Column>,
     reasons: Vec<(String, String)>,
     broken: Vec<BrokenRow>,
@@ -178,6 +182,7 @@ impl Content {
             next: (last < found.matching).then(|| to(&|q| q.offset += PAIRS)),
             words: linked(&summary.words, &path),
             repeated: linked(&summary.repeated, &path),
+            pictures: Repeats::read(studio, id)?,
             columns: studio
                 .classes(id)?
                 .into_iter()

@@ -153,6 +153,18 @@ pub(super) async fn relink(
     )
 }
 
+/// Starts to compare the pictures of a data set.
+pub(super) async fn compare_pictures(
+    State(state): State<AppState>,
+    shell: Shell,
+    Path(id): Path<String>,
+) -> Response {
+    let id = DataSetId::from(id.as_str());
+    let to = format!("/datasets/{id}");
+    let begun = state.ask(move |studio| studio.compare_pictures(&id)).await;
+    answer(shell, begun.map(|_| Redirect::to(&to).into_response()))
+}
+
 impl AddForm {
     fn config(&self) -> Result<DataConfig, StudioError> {
         let mut config = DataConfig {

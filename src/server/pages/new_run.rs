@@ -16,14 +16,14 @@ use protoclip::model::ClipConfig;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-pub(super) use field_spec::{FieldSpec, GROUPS, as_json};
+pub(super) use field_spec::{FieldSpec, GROUPS, Kind, as_json, number};
 
 use super::figures::{figure, grouped};
 use super::respond::{answer, html, page};
 use super::shell::Shell;
 use crate::server::{AppError, AppState};
 use crate::studio::{RunId, Studio, StudioError};
-use field_spec::{FILE_SOURCES, Kind};
+use field_spec::FILE_SOURCES;
 use form_values::FormValues;
 
 #[derive(Debug, Default, Deserialize)]

@@ -43,6 +43,8 @@ struct GapPage {
     run: RunCard,
     charts: Vec<Chart>,
     waiting: &'static str,
+    /// Step of the measured features; -1 when there are none.
+    step: String,
     /// Why nothing can be measured.
     absent: Option<String>,
     tools: Tools,
@@ -165,6 +167,7 @@ impl GapPage {
             run: RunCard::new(view),
             charts: gap_charts(view),
             waiting: "Not measured in this run",
+            step: found.step.to_string(),
             absent: None,
             tools: Tools {
                 steps: step_choices(&found.steps, &asked.step),
@@ -185,6 +188,7 @@ impl GapPage {
             run: RunCard::new(view),
             charts: gap_charts(view),
             waiting: "Waiting for the first point",
+            step: "-1".into(),
             absent: Some(reason),
             tools: Tools::default(),
             measures: None,

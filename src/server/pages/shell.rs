@@ -5,8 +5,8 @@ pub(super) mod preferences;
 use std::convert::Infallible;
 
 use axum::extract::FromRequestParts;
-use axum::http::header;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
 
 use crate::server::assets::asset_url;
 use crate::server::layers::ReadOnly;
@@ -57,21 +57,23 @@ impl Shell {
     }
 }
 
+/// The value of a preference in the cookies of a request, unless it is the default.
+pub(crate) fn chosen(headers: &HeaderMap, name: &str) -> Option<&'static str> {
+    let preference = preferences::ALL.iter().find(|known| known.name == name)?;
+    let cookies = headers.get_all(header::COOKIE);
+    let mut texts = cookies.iter().filter_map(|value| value.to_str().ok());
+    texts.find_map(|text| preference.in_cookies(text))
+}
+
 impl<S: Sync> FromRequestParts<S> for Shell {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
-        let cookies = parts.headers.get_all(header::COOKIE);
-        let texts: Vec<&str> = cookies
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .collect();
-        let chosen = preferences::ALL.iter().filter_map(|preference| {
-            let value = texts.iter().find_map(|text| preference.in_cookies(text))?;
-            Some((preference.name, value))
-        });
+        let of = |preference: &preferences::Preference| {
+            Some((preference.name, chosen(&parts.headers, preference.name)?))
+        };
         Ok(Self {
-            chosen: chosen.collect(),
+            chosen: preferences::ALL.iter().filter_map(of).collect(),
             section: "",
             read_only: parts.extensions.get::<ReadOnly>().is_some(),
         })

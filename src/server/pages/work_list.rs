@@ -81,6 +81,7 @@ impl Piece {
             WorkKind::Import => "Import",
             WorkKind::ImportCurves => "Import curves",
             WorkKind::OpenData => "Open",
+            WorkKind::ComparePictures => "Compare pictures",
         };
         let running = view.state == WorkState::Running;
         let message = view.message.clone().unwrap_or_default();
@@ -88,7 +89,9 @@ impl Piece {
             id: view.id,
             title,
             href: match view.kind {
-                WorkKind::OpenData => format!("/datasets/{}", percent(&view.subject)),
+                WorkKind::OpenData | WorkKind::ComparePictures => {
+                    format!("/datasets/{}", percent(&view.subject))
+                }
                 WorkKind::ImportCurves => "/runs".into(),
                 _ => format!("/checkpoints/{}", percent(&view.subject)),
             },

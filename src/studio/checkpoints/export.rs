@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use protoclip::train::{ExportOptions, export_checkpoint};
+use protoclip::train::{ExportError, ExportOptions, export_watched};
 use serde::Serialize;
 
 use super::super::work::{WorkFailure, WorkKind, WorkView};
@@ -30,11 +30,7 @@ impl Studio {
         let target = self.export_path(id);
         self.work
             .begin(WorkKind::Export, &id.to_string(), move |progress| {
-                progress.report("checking hashes", 0, 0);
                 intact(&path)?;
-                if !progress.report("writing weights", 0, 0) {
-                    return Err(WorkFailure::Cancelled);
-                }
                 let parent = target.parent().unwrap_or(&target);
                 fs::create_dir_all(parent).map_err(WorkFailure::of)?;
                 let staged = parent
@@ -46,8 +42,15 @@ impl Studio {
                     name: Some(title),
                     heads_inside: false,
                 };
-                let exported =
-                    export_checkpoint(&path, &staged, &options).map_err(WorkFailure::of)?;
+                let watch = |phase, done, total| progress.report(phase, done, total);
+                let exported = export_watched(&path, &staged, &options, &watch);
+                let exported = exported.map_err(|error| {
+                    let _nothing_is_left = fs::remove_dir_all(&staged);
+                    match error {
+                        ExportError::Cancelled => WorkFailure::Cancelled,
+                        error => WorkFailure::of(error),
+                    }
+                })?;
                 let _absent_is_fine = fs::remove_dir_all(&target);
                 fs::rename(&staged, &target).map_err(WorkFailure::of)?;
                 Ok(format!(

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use protoclip::config::{ConfigErrors, FieldError};
-use protoclip::model::{ClipConfig, ImportError, ImportOptions, import_into};
+use protoclip::model::{ClipConfig, ImportError, ImportOptions, import_watched};
 use serde::Deserialize;
 
 use super::super::work::{WorkFailure, WorkKind, WorkView};
@@ -46,12 +46,13 @@ impl Studio {
         let work = self
             .work
             .begin(WorkKind::Import, &id.to_string(), move |progress| {
-                progress.report("reading the weights", 0, 0);
                 let options = ImportOptions {
                     model,
                     ..ImportOptions::default()
                 };
-                let report = import_into(&file, &options, &directory).map_err(failure)?;
+                let watch = |phase, done, total| progress.report(phase, done, total);
+                let report = import_watched(&file, &options, &directory, &watch);
+                let report = report.map_err(failure)?;
                 let mut said = format!("{} parameters", report.parameters);
                 for note in &report.notes {
                     said += &format!("; {note}");
@@ -116,6 +117,7 @@ fn problems(
 fn failure(error: ImportError) -> WorkFailure {
     use protoclip::model::weights::WeightsError;
     let field = match &error {
+        ImportError::Cancelled => return WorkFailure::Cancelled,
         ImportError::Config(_)
         | ImportError::Weights(WeightsError::Shape { .. } | WeightsError::Missing { .. }) => {
             "model"

@@ -4,13 +4,10 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use protoclip::analysis::{COSINE_BINS, CosineHistogram};
 
-use super::super::figure::{Drawn, FAMILY, GRID, INK, Painting};
+use super::super::figure::{Drawn, FAMILY, GRID, Hue, INK, Painting, Palette};
 use super::GapView;
 
 const SIZE: (u32, u32) = (960, 480);
-/// Blue and vermilion of the Okabe–Ito palette: image and text, as on the pages.
-const BLUE: RGBColor = RGBColor(0, 114, 178);
-const VERMILION: RGBColor = RGBColor(213, 94, 0);
 
 /// What to draw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +33,7 @@ pub(super) struct GapFigure<'a> {
     pub(super) view: &'a GapView,
     pub(super) chart: GapChart,
     pub(super) title: &'a str,
+    pub(super) palette: Palette,
 }
 
 /// Bars from `x.0` to `x.1`, `height` high.
@@ -50,14 +48,15 @@ impl Painting for GapFigure<'_> {
     where
         D::ErrorType: 'static,
     {
+        let (first, second) = (self.palette.of(Hue::Image), self.palette.of(Hue::Text));
         match self.chart {
             GapChart::Cosines => {
                 let cosines = &self.view.shifted.cosines;
                 let (matched, unmatched) = (shares(&cosines.matched), shares(&cosines.unmatched));
                 let texts = ("cosine of image and text", "% of the pairs");
                 let sides = [
-                    (unmatched, VERMILION, "unmatched"),
-                    (matched, BLUE, "matched"),
+                    (unmatched, second, "unmatched"),
+                    (matched, first, "matched"),
                 ];
                 bars(area, self.title, texts, (-1.0, 1.0), &sides)
             }
@@ -69,7 +68,7 @@ impl Painting for GapFigure<'_> {
                     .collect();
                 let texts = ("prototypes, in the asked order", "gap inside the prototype");
                 let range = (0.0, wide.len().max(1) as f64);
-                bars(area, self.title, texts, range, &[(wide, BLUE, "gap")])
+                bars(area, self.title, texts, range, &[(wide, first, "gap")])
             }
         }
     }

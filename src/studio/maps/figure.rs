@@ -8,7 +8,9 @@ use plotters::prelude::*;
 use protoclip::analysis::{MapFile, MapQuality};
 use protoclip::prototypes::Space;
 
-use super::super::figure::{Drawn, FAMILY, Figure, FigureFormat, INK, OKABE_ITO, Painting, draw};
+use super::super::figure::{
+    Drawn, FAMILY, Figure, FigureFormat, FigureLook, Hue, INK, OKABE_ITO, Painting, draw,
+};
 use super::super::{RunId, Studio, StudioError};
 use super::{MapGroups, MapKey, MapSpace, PlacedPoint, map_path, no_map};
 
@@ -28,6 +30,8 @@ struct Scatter {
     /// Place and group of each point.
     points: Vec<(PlacedPoint, Option<usize>)>,
     legend: Vec<String>,
+    /// One after the other, for the groups.
+    colours: Vec<RGBColor>,
 }
 
 impl Studio {
@@ -39,7 +43,7 @@ impl Studio {
         &self,
         id: &RunId,
         key: MapKey,
-        format: FigureFormat,
+        look: FigureLook,
     ) -> Result<Figure, StudioError> {
         let file = self.finished_map(id, key)?;
         let name = self.run(id)?.name;
@@ -53,6 +57,7 @@ impl Studio {
             below: String::new(),
             points: Vec::new(),
             legend: Vec::new(),
+            colours: OKABE_ITO.to_vec(),
         };
         let (places, _) = file.points.as_chunks::<2>();
         let placed = |(&sample, &[x, y]): (&u32, &[f32; 2])| PlacedPoint { sample, x, y };
@@ -65,6 +70,9 @@ impl Studio {
                     .map(|(at, p)| (p, Some(usize::from(at >= half))));
                 scatter.points = owner.collect();
                 scatter.legend = vec!["image".into(), "text".into()];
+                scatter.colours = [Hue::Image, Hue::Text]
+                    .map(|hue| look.palette.of(hue))
+                    .into();
             }
             MapSpace::Image | MapSpace::Text => {
                 let (groups, of_row) = self.groups_of_rows(id, key)?;
@@ -75,11 +83,11 @@ impl Studio {
             }
         }
         let all = scatter.points.len();
-        if format == FigureFormat::Svg {
+        if look.format == FigureFormat::Svg {
             scatter.points.truncate(MOST_IN_SVG);
         }
         scatter.below = caption(&file, scatter.points.len(), all);
-        draw(&scatter, &scatter.title, format)
+        draw(&scatter, &scatter.title, look.format)
     }
 
     /// The points of a finished map as CSV.
@@ -187,12 +195,12 @@ impl Painting for Scatter {
         let radius = if self.points.len() > 5_000 { 1 } else { 3 };
         for (point, group) in &self.points {
             let (x, y) = place(point);
-            let colour = colour(*group).mix(0.7).filled();
+            let colour = self.colour(*group).mix(0.7).filled();
             area.draw(&Circle::new((x + MARGIN, y + TITLE), radius, colour))?;
         }
         for (at, words) in self.legend.iter().enumerate() {
             let y = TITLE + 22 * at as i32;
-            let swatch = colour(Some(at)).filled();
+            let swatch = self.colour(Some(at)).filled();
             area.draw(&Circle::new((plot + 6, y + 8), 5, swatch))?;
             let short: String = words.chars().take(28).collect();
             area.draw(&Text::new(short, (plot + 18, y), text(14)))?;
@@ -222,10 +230,10 @@ impl Scatter {
             (width / 2 + x as i32, height / 2 - y as i32)
         }
     }
-}
 
-fn colour(group: Option<usize>) -> RGBColor {
-    group.map_or(FAINT, |at| OKABE_ITO[at % OKABE_ITO.len()])
+    fn colour(&self, group: Option<usize>) -> RGBColor {
+        group.map_or(FAINT, |at| self.colours[at % self.colours.len()])
+    }
 }
 
 #[cfg(test)]
@@ -243,6 +251,7 @@ mod tests {
             below: "n".into(),
             points: (0..count).map(|i| (point(i), Some(i % 3))).collect(),
             legend: vec!["cat, dog".into(), "sun".into()],
+            colours: OKABE_ITO.to_vec(),
         }
     }
 

@@ -4,8 +4,8 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use protoclip::prototypes::Space;
 
-use super::super::figure::{Drawn, FAMILY, Figure, FigureFormat, GRID, INK, OKABE_ITO};
-use super::super::figure::{Painting, draw};
+use super::super::figure::{Drawn, FAMILY, Figure, FigureLook, GRID, Hue, INK};
+use super::super::figure::{Painting, Palette, draw};
 use super::super::{RunId, Studio, StudioError};
 use super::over_time::StepAgreement;
 
@@ -14,6 +14,7 @@ const SIZE: (u32, u32) = (960, 480);
 struct AgreementFigure<'a> {
     agreement: &'a [StepAgreement],
     title: &'a str,
+    palette: Palette,
 }
 
 impl Studio {
@@ -25,7 +26,7 @@ impl Studio {
     pub fn agreement_figure(
         &self,
         id: &RunId,
-        (space, format): (Space, FigureFormat),
+        (space, look): (Space, FigureLook),
     ) -> Result<Figure, StudioError> {
         let found = self.prototypes_over_time(id, space)?;
         let name = self.run(id)?.name;
@@ -34,8 +35,12 @@ impl Studio {
             _ => String::new(),
         };
         let title = &format!("{name}: agreement of the groupings of two spaces{part}");
-        let agreement = &found.agreement;
-        draw(&AgreementFigure { agreement, title }, title, format)
+        let figure = AgreementFigure {
+            agreement: &found.agreement,
+            title,
+            palette: look.palette,
+        };
+        draw(&figure, title, look.format)
     }
 }
 
@@ -72,7 +77,7 @@ impl Painting for AgreementFigure<'_> {
             .draw()?;
         let pairs = self.agreement.last().map_or(&[][..], |of| &of.pairs);
         for (at, pair) in pairs.iter().enumerate() {
-            let hue = hue(pair.spaces);
+            let hue = self.palette.of(hue(pair.spaces));
             let points = self.agreement.iter().filter_map(|of| {
                 let value = 100.0 * of.pairs.get(at)?.ami;
                 Some((of.step as f64, value))
@@ -96,10 +101,10 @@ impl Painting for AgreementFigure<'_> {
 }
 
 /// As on the page.
-fn hue(spaces: (Space, Space)) -> RGBColor {
+fn hue(spaces: (Space, Space)) -> Hue {
     match spaces {
-        (Space::Image, Space::Text) => OKABE_ITO[1],
-        (Space::Image, _) => OKABE_ITO[0],
-        _ => OKABE_ITO[5],
+        (Space::Image, Space::Text) => Hue::Proto,
+        (Space::Image, _) => Hue::Image,
+        _ => Hue::Text,
     }
 }

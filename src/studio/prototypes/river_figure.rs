@@ -5,7 +5,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use protoclip::prototypes::Space;
 
-use super::super::figure::{Drawn, FAMILY, Figure, FigureFormat, INK, Painting, draw};
+use super::super::figure::{Drawn, FAMILY, Figure, FigureLook, INK, Painting, draw};
 use super::super::{RunId, Studio, StudioError};
 use super::river::{River, RiverGroup};
 use super::river_layout::{RiverLayout, RiverPlace, RiverStream};
@@ -42,7 +42,7 @@ impl Studio {
         &self,
         id: &RunId,
         step: Option<u64>,
-        (space, format): (Space, FigureFormat),
+        (space, look): (Space, FigureLook),
     ) -> Result<Figure, StudioError> {
         let river = self.prototype_river(id, step, space)?;
         let (first, last) = match river.columns.as_slice() {
@@ -58,7 +58,7 @@ impl Studio {
             space.name()
         );
         let river = &river;
-        draw(&RiverFigure { river, title }, title, format)
+        draw(&RiverFigure { river, title }, title, look.format)
     }
 }
 

@@ -7,11 +7,8 @@ use image::RgbImage;
 use image::imageops::{self, FilterType};
 use plotters::coord::Shift;
 use plotters::prelude::*;
-use protoclip::prototypes::Space;
 
-use super::super::figure::{
-    self, Drawn, FAMILY, Figure, FigureFormat, GRID, INK, OKABE_ITO, Painting,
-};
+use super::super::figure::{self, Drawn, FAMILY, Figure, FigureLook, GRID, INK, Painting};
 use super::super::{RunId, Studio, StudioError, episode_of_prototypes};
 use super::{PrototypeCard, PrototypeQuery, PrototypeSort, SampleView};
 
@@ -49,7 +46,8 @@ const QUIET: RGBColor = RGBColor(105, 105, 105);
 const PLACEHOLDER: RGBColor = RGBColor(238, 238, 238);
 
 struct Sheet {
-    space: Space,
+    /// Of the space.
+    hue: RGBColor,
     title: String,
     subtitle: String,
     rows: Vec<Row>,
@@ -73,7 +71,7 @@ impl Studio {
         &self,
         id: &RunId,
         query: &SheetQuery,
-        format: FigureFormat,
+        look: FigureLook,
     ) -> Result<Figure, StudioError> {
         let record = self.readable(id)?;
         let asked = PrototypeQuery {
@@ -98,7 +96,7 @@ impl Studio {
             passed => format!(", after the first {passed}"),
         };
         let sheet = Sheet {
-            space: page.space,
+            hue: look.palette.of_space(page.space),
             title: format!(
                 "{}: prototypes of the {} space",
                 record.meta.name,
@@ -115,7 +113,7 @@ impl Studio {
             ),
             rows,
         };
-        figure::draw(&sheet, &sheet.title, format)
+        figure::draw(&sheet, &sheet.title, look.format)
     }
 
     fn asked_cards(
@@ -168,15 +166,6 @@ fn order(sort: PrototypeSort) -> &'static str {
     }
 }
 
-/// The hue that a space has everywhere.
-pub(super) fn hue(space: Space) -> RGBColor {
-    match space {
-        Space::Image => OKABE_ITO[0],
-        Space::Text => OKABE_ITO[5],
-        Space::Teacher => OKABE_ITO[2],
-    }
-}
-
 /// The picture as large as a square of this side takes it.
 fn filling(picture: &RgbImage, side: u32) -> RgbImage {
     let longest = picture.width().max(picture.height()).max(1);
@@ -200,7 +189,7 @@ impl Painting for Sheet {
         let pen = Pen { area };
         let right = self.size().0 / SCALE - 2 * MARGIN;
         let swatch = [place((MARGIN, 12)), place((MARGIN + 4, 30))];
-        area.draw(&Rectangle::new(swatch, hue(self.space).filled()))?;
+        area.draw(&Rectangle::new(swatch, self.hue.filled()))?;
         pen.lines(&self.title, (MARGIN + 12, 14), (18, INK), (right, 1))?;
         pen.lines(&self.subtitle, (MARGIN, 38), (11, QUIET), (right, 1))?;
         for (at, row) in self.rows.iter().enumerate() {
@@ -349,6 +338,7 @@ fn shorten(line: &mut String, width: u32, measure: &impl Fn(&str) -> u32) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::figure::{FigureFormat, OKABE_ITO};
     use super::*;
 
     #[test]
@@ -364,7 +354,7 @@ mod tests {
     fn sheet() -> Sheet {
         let red = || RgbImage::from_pixel(40, 20, image::Rgb([250, 20, 20]));
         Sheet {
-            space: Space::Text,
+            hue: OKABE_ITO[5],
             title: "a <b>".into(),
             subtitle: "two rows".into(),
             rows: vec![

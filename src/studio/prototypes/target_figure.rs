@@ -6,9 +6,8 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use protoclip::config::TargetKind;
 use protoclip::prototypes::Space;
 
-use super::super::figure::{Drawn, FAMILY, Figure, FigureFormat, GRID, INK, Painting, draw};
+use super::super::figure::{Drawn, FAMILY, Figure, FigureLook, GRID, INK, Painting, Palette, draw};
 use super::super::{RunId, Studio, StudioError};
-use super::sheet::hue;
 use super::soft_target::{DESCRIBED_SHARES, TargetShare, TargetView};
 
 const WIDTH: u32 = 960;
@@ -24,6 +23,7 @@ struct TargetFigure<'a> {
     target: &'a TargetView,
     title: &'a str,
     about: &'a str,
+    palette: Palette,
 }
 
 impl Studio {
@@ -36,7 +36,7 @@ impl Studio {
         id: &RunId,
         step: Option<u64>,
         (space, prototype): (Space, usize),
-        format: FigureFormat,
+        look: FigureLook,
     ) -> Result<Figure, StudioError> {
         let found = self.prototype_target(id, step, space, prototype)?;
         let target = found.ok_or_else(|| {
@@ -69,8 +69,9 @@ impl Studio {
             target,
             title,
             about,
+            palette: look.palette,
         };
-        draw(&figure, title, format)
+        draw(&figure, title, look.format)
     }
 }
 
@@ -95,7 +96,7 @@ impl Painting for TargetFigure<'_> {
         area.draw(&Text::new(self.about, (MARGIN, MARGIN + 28), text(14)))?;
         let before = text(14).pos(Pos::new(HPos::Right, VPos::Center));
         let behind = text(14).pos(Pos::new(HPos::Left, VPos::Center));
-        let hue = hue(self.target.space);
+        let hue = self.palette.of_space(self.target.space);
         for (at, share) in shown(self.target).enumerate() {
             let top = HEADER + at as i32 * ROW;
             let middle = top + ROW / 2;

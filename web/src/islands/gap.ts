@@ -1,13 +1,29 @@
 // The Gap tab: the slider measures again while it moves, one request at a time, the last wish wins.
-import { duration } from "../format.ts";
+import { duration, grouped } from "../format.ts";
 import { first, setText } from "../shell/dom.ts";
 import { toast } from "../shell/toast.ts";
+import { hub } from "../stream/hub.ts";
 
 export function mountGap(): void {
   const root = first("[data-gap]", HTMLElement);
   const form = root && first("[data-gap-form]", HTMLFormElement, root);
   const box = root && first("[data-gap-measures]", HTMLElement, root);
+  if (root) announceNewSteps(root);
   if (root && form && box) new GapView(root, form, box).start();
+}
+
+/** Says that features of a newer step can be moved; the page never changes by itself. */
+function announceNewSteps(root: HTMLElement): void {
+  const notice = first("[data-newer]", HTMLElement, root);
+  const shown = Number(root.dataset["step"] ?? -1);
+  hub.on("prototypes", (data) => {
+    const { run, step } = (data ?? {}) as { run?: string; step?: number };
+    if (run !== root.dataset["run"] || typeof step !== "number" || step <= shown) return;
+    const text = `New features at step ${grouped(step)}.`;
+    setText(first("[data-newer-text]", HTMLElement, root), text);
+    setText(first("[data-gap-spoken]", HTMLElement, root), text);
+    if (notice) notice.hidden = false;
+  });
 }
 
 /** The query of a form's fields: what is empty, and a shift of nothing, is left out. */

@@ -3,8 +3,10 @@ import { call, type RunView, runPath } from "../api.ts";
 import { clock, duration, figure, grouped } from "../format.ts";
 import { all, first, setText } from "../shell/dom.ts";
 import { refresh, throttled } from "../shell/fragment.ts";
+import { onKey } from "../shell/keys.ts";
 import { hub } from "../stream/hub.ts";
 import { phaseText, readRun } from "../stream/payloads.ts";
+import { confirmed } from "./confirm.ts";
 
 const SPOKEN_EVERY_MS = 20_000;
 const LOST_AFTER_MS = 1_500;
@@ -34,8 +36,23 @@ export function mountRunHeader(): void {
     if (run) show(run);
   });
   head.addEventListener("studio:done", renew);
+  onKey(" ", () => askToPause(head));
   mountLink(head, () => {
     void call<RunView>("GET", runPath(id)).then(show, () => undefined);
+  });
+}
+
+/** The space bar pauses a run or lets it go on, once the person agrees. */
+function askToPause(head: HTMLElement): void | false {
+  const form = first("form[data-api$='/pause'], form[data-api$='/resume']", HTMLFormElement, head);
+  if (!form) return false;
+  const name = first("h1", HTMLElement, head)?.textContent ?? "this run";
+  const pauses = form.dataset["api"]?.endsWith("/pause") === true;
+  const asked = pauses
+    ? confirmed(`Pause ${name}?`, "It waits after the current step and keeps the trainer until you resume it.", "Pause")
+    : confirmed(`Resume ${name}?`, "It goes on from where it stands.", "Resume");
+  void asked.then((agreed) => {
+    if (agreed) form.requestSubmit();
   });
 }
 

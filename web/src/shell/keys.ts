@@ -1,11 +1,12 @@
 // Keyboard shortcuts; never while typing, never with a modifier.
 import { first, isTyping } from "./dom.ts";
 
-type Shortcut = () => void;
+/** Answers `false` when there is nothing to do, so that the browser does what it does with the key. */
+type Shortcut = () => void | false;
 const shortcuts = new Map<string, Shortcut>();
 let prefix = "";
 
-/** Registers a shortcut such as `?` or `g r`. */
+/** Registers a shortcut such as `?`, `g r`, or a blank for the space bar. */
 export function onKey(keys: string, work: Shortcut): void {
   shortcuts.set(keys, work);
 }
@@ -21,6 +22,12 @@ export function resolve(
   if (names.includes(typed)) return { run: typed, pending: "" };
   if (names.some((name) => name.startsWith(`${typed} `))) return { pending: typed };
   return pending === "" ? { pending: "" } : resolve("", key, names);
+}
+
+/** Whether the space bar means something where the focus is: it presses a button or scrolls a box. */
+function takesSpace(target: EventTarget | null): boolean {
+  if (!(target instanceof Element) || target.id === "main") return false;
+  return target.closest("a[href], button, summary, label, [role], [tabindex]:not(#main)") !== null;
 }
 
 export function mountKeys(): void {
@@ -41,11 +48,11 @@ export function mountKeys(): void {
   document.addEventListener("keydown", (event) => {
     // An editor's own target, which its shadow root would hide.
     if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.composedPath()[0] ?? null)) return;
+    if (event.key === " " && takesSpace(event.target)) return;
     if (document.querySelector("dialog[open]")) return;
     const { run, pending } = resolve(prefix, event.key, shortcuts.keys());
     prefix = pending;
-    if (run === undefined) return;
+    if (run === undefined || shortcuts.get(run)?.() === false) return;
     event.preventDefault();
-    shortcuts.get(run)?.();
   });
 }

@@ -61,6 +61,8 @@ pub enum ImportError {
     Config(#[from] ModelConfigError),
     #[error("{path}: {message}")]
     Place { path: String, message: String },
+    #[error("the import was cancelled")]
+    Cancelled,
 }
 
 /// Weight files that a directory may hold, in the order in which they are looked for: a checkpoint's

@@ -11,7 +11,8 @@ use super::checkpoint::{MANIFEST, read_header, verify_checkpoint};
 use crate::config::RunConfig;
 use crate::data::{MEAN, STD};
 use crate::model::{
-    ClipConfig, ImageLayers, ImportError, ImportedModel, load_checkpoint, write_open_clip_weights,
+    ClipConfig, ImageLayers, ImportError, ImportedModel, Watch, load_checkpoint,
+    write_open_clip_weights,
 };
 
 /// What a person chooses of an export.
@@ -42,6 +43,8 @@ pub enum ExportError {
     Weights(#[from] crate::model::weights::WeightsError),
     #[error("{path}: {message}")]
     Place { path: String, message: String },
+    #[error("the export was cancelled")]
+    Cancelled,
 }
 
 /// Writes the model in `checkpoint` (whatever [`load_checkpoint`] opens) to a new directory:
@@ -56,6 +59,23 @@ pub fn export_checkpoint(
     directory: &Path,
     options: &ExportOptions,
 ) -> Result<Exported, ExportError> {
+    export_watched(checkpoint, directory, options, &|_, _, _| true)
+}
+
+/// As [`export_checkpoint`], watched: where `watch` says no, nothing is left.
+///
+/// # Errors
+/// Also [`ExportError::Cancelled`].
+pub fn export_watched(
+    checkpoint: &Path,
+    directory: &Path,
+    options: &ExportOptions,
+    watch: &Watch<'_>,
+) -> Result<Exported, ExportError> {
+    let go_on = |phase| match watch(phase, 0, 0) {
+        true => Ok(()),
+        false => Err(ExportError::Cancelled),
+    };
     let place = |path: &Path, message: String| ExportError::Place {
         path: path.display().to_string(),
         message,
@@ -65,14 +85,18 @@ pub fn export_checkpoint(
         let message = "exists already; give a new or an empty directory".to_owned();
         return Err(place(directory, message));
     }
+    go_on("checking hashes")?;
     if checkpoint.join(MANIFEST).exists() {
         verify_checkpoint(checkpoint).map_err(|message| place(checkpoint, message))?;
     }
+    go_on("reading the weights")?;
     let model = load_checkpoint(checkpoint, &Device::flex())?;
+    go_on("writing the weights")?;
     let target = std::path::absolute(directory).map_err(|e| place(directory, e.to_string()))?;
     let name = target.file_name().unwrap_or_default().to_string_lossy();
     let staged = target.with_file_name(format!(".exporting-{name}"));
     let written = write(checkpoint, &model, &staged, options).and_then(|files| {
+        go_on("writing the weights")?;
         let moved = fs::rename(&staged, &target);
         moved.map_err(|e| place(&target, e.to_string()))?;
         Ok(files)

@@ -82,7 +82,7 @@ pub(super) struct Place {
     /// Values in force.
     pub(super) controls: ControlValues,
     /// Values accepted, in force or announced.
-    wanted: ControlValues,
+    pub(super) wanted: ControlValues,
     /// K of the current episode.
     pub(super) prototype_count: usize,
     /// Whether the current episode was announced; a resume must not announce it twice.
@@ -90,7 +90,7 @@ pub(super) struct Place {
     pub(super) score: Option<f64>,
 }
 
-const STATE: &str = "state.json";
+pub(super) const STATE: &str = "state.json";
 const CONFIG: &str = "config.json";
 const MODEL_CONFIG: &str = "open_clip_config.json";
 const MODEL: &str = "model.safetensors";

@@ -7,7 +7,7 @@ use super::super::address::percent;
 use super::super::chart_catalogue::{CurveTitle, curve_titles};
 use super::super::figures::{NONE, figure};
 use super::ComparedRun;
-use crate::studio::{Compared, RunId, RunView, Studio, StudioError};
+use crate::studio::{Compared, ComparisonAxis, RunId, RunView, Studio, StudioError};
 
 /// A chart with one line per run.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(super) struct ComparedChart {
     pub(super) summary: String,
     /// Query of the CSV file.
     pub(super) csv: String,
+    /// Query of the figure.
+    pub(super) figure: String,
     pub(super) spec: String,
 }
 
@@ -53,7 +55,7 @@ pub(super) fn compared_charts(
     studio: &Studio,
     views: &[RunView],
     runs: &[ComparedRun],
-    of: Compared,
+    (of, axis): (Compared, ComparisonAxis),
 ) -> Result<(Vec<ComparedChart>, Vec<ComparedChart>), StudioError> {
     let ids: Vec<RunId> = views.iter().map(|view| view.id.clone()).collect();
     let shared = studio.shared_tags(&ids)?;
@@ -68,7 +70,7 @@ pub(super) fn compared_charts(
     let list = ids.iter().map(RunId::as_str).collect::<Vec<_>>().join(",");
     let chart = |curve: CurveTitle| {
         let csv = format!("runs={list}&tag={}&of={}", percent(&curve.tag), of.name());
-        ComparedChart::new(curve, csv, views, runs, of)
+        ComparedChart::new(curve, (csv, axis), views, runs, of)
     };
     Ok((
         charts.into_iter().map(chart).collect(),
@@ -79,7 +81,7 @@ pub(super) fn compared_charts(
 impl ComparedChart {
     fn new(
         curve: CurveTitle,
-        csv: String,
+        (csv, axis): (String, ComparisonAxis),
         views: &[RunView],
         runs: &[ComparedRun],
         of: Compared,
@@ -112,6 +114,7 @@ impl ComparedChart {
             series: &series,
         });
         Self {
+            figure: format!("{csv}&axis={}&title={}", axis.name(), percent(&curve.title)),
             title: curve.title,
             unit: curve.unit,
             summary: format!("{}. Newest values: {}", curve.definition, values.join(", ")),

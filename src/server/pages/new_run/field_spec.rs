@@ -3,7 +3,7 @@
 //! Read by the form of a new run and by the Config tab. A test keeps it complete.
 
 use protoclip::config::RunConfig;
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use crate::server::pages::figures::typed;
 
@@ -156,6 +156,24 @@ impl FieldSpec {
         self.sources().is_none_or(|known| known.contains(&source))
     }
 
+    /// Reads what a person typed; nothing for a blank field.
+    ///
+    /// # Errors
+    /// When a number is none.
+    pub(in crate::server::pages) fn read(&self, text: &str) -> Result<Option<Value>, String> {
+        match self.kind {
+            _ if text.is_empty() => Ok(None),
+            Kind::Number => number(text).map(Some),
+            Kind::Text if self.name == "data.separator" && text == "\\t" => Ok(Some("\t".into())),
+            Kind::Text | Kind::Choice(_) => Ok(Some(text.into())),
+            Kind::Flag => Ok(Some(Value::Bool(text == "true"))),
+            Kind::List => {
+                let words = text.split(',').map(str::trim).filter(|w| !w.is_empty());
+                Ok(Some(words.collect::<Vec<_>>().into()))
+            }
+        }
+    }
+
     /// The setting's value in a configuration, as a person would type it.
     pub(in crate::server::pages) fn value_in(&self, config: &Value) -> Option<String> {
         let path = format!("/{}", self.name.replace('.', "/"));
@@ -176,6 +194,17 @@ impl FieldSpec {
         self.value_in(config)
             .unwrap_or_else(|| self.absent.to_owned())
     }
+}
+
+pub(in crate::server::pages) fn number(text: &str) -> Result<Value, String> {
+    if let Ok(whole) = text.parse::<u64>() {
+        return Ok(whole.into());
+    }
+    text.parse::<f64>()
+        .ok()
+        .and_then(Number::from_f64)
+        .map(Value::Number)
+        .ok_or_else(|| format!("{text:?} is no number; type one such as 128 or 0.01"))
 }
 
 /// A configuration as the JSON that [`FieldSpec::value_in`] looks into.

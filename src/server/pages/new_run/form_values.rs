@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use protoclip::config::{ConfigErrors, FieldError, Preset, RunConfig, ValidRunConfig};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
-use super::field_spec::{FieldSpec, GROUPS, Kind, as_json};
+use super::field_spec::{FieldSpec, GROUPS, as_json};
 
 /// Typed values by dotted path; an absent or blank one takes its preset's value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -83,28 +83,8 @@ impl FormValues {
         if text.is_empty() || !field.is_for(self.get("data.source")) {
             return Ok(None);
         }
-        match field.kind {
-            Kind::Number => number(text).map(Some),
-            Kind::Text if field.name == "data.separator" && text == "\\t" => Ok(Some("\t".into())),
-            Kind::Text | Kind::Choice(_) => Ok(Some(text.into())),
-            Kind::Flag => Ok(Some(Value::Bool(text == "true"))),
-            Kind::List => {
-                let words = text.split(',').map(str::trim).filter(|w| !w.is_empty());
-                Ok(Some(words.collect::<Vec<_>>().into()))
-            }
-        }
+        field.read(text)
     }
-}
-
-fn number(text: &str) -> Result<Value, String> {
-    if let Ok(whole) = text.parse::<u64>() {
-        return Ok(whole.into());
-    }
-    text.parse::<f64>()
-        .ok()
-        .and_then(Number::from_f64)
-        .map(Value::Number)
-        .ok_or_else(|| format!("{text:?} is no number; type one such as 128 or 0.01"))
 }
 
 fn insert(given: &mut Map<String, Value>, path: &str, value: Value) {

@@ -91,6 +91,7 @@ fn figure(
     let curves = comparison.runs.into_iter().map(|curve| FigureCurve {
         label: name(&curve.run).to_owned(),
         marked: curve.total <= 40,
+        colour: None,
         points: curve.points,
     });
     let title = match query.of {

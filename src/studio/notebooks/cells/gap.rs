@@ -128,7 +128,11 @@ fn one_shift(context: &Context<'_>, run: &RunView) -> Result<Made, CellFailure> 
     let query = query(values.whole("step")?, shift);
     let view = studio.gap(&run.id, &query)?;
     let svg = studio
-        .gap_figure(&run.id, &query, (GapChart::Cosines, FigureFormat::Svg))?
+        .gap_figure(
+            &run.id,
+            &query,
+            (GapChart::Cosines, FigureFormat::Svg.into()),
+        )?
         .bytes;
     let mut table = Table::new("", &["measure", "as trained", "shifted"]);
     let mut fields = Map::new();
@@ -214,6 +218,7 @@ fn sweep(context: &Context<'_>, runs: &[RunView]) -> Result<Made, CellFailure> {
                 })
                 .collect(),
             marked: true,
+            colour: None,
         };
         let title = measure.title.to_owned();
         let figure = CurvesFigure {

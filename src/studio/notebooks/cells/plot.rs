@@ -148,6 +148,7 @@ impl Asked {
             label: self.label(curve),
             points,
             marked: curve.points.len() <= 40,
+            colour: None,
         })
     }
 

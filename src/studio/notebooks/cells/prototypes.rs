@@ -51,7 +51,7 @@ pub(super) fn make(context: &Context<'_>) -> Result<Made, CellFailure> {
         ids: Vec::new(),
     };
     let svg = studio
-        .prototype_sheet(&run.id, &sheet, FigureFormat::Svg)?
+        .prototype_sheet(&run.id, &sheet, FigureFormat::Svg.into())?
         .bytes;
     let columns = [
         "prototype",

@@ -58,6 +58,7 @@ pub(super) fn make(context: &Context<'_>) -> Result<Made, CellFailure> {
                 episodes: values
                     .whole("episodes")?
                     .and_then(|n| usize::try_from(n).ok()),
+                ..ForkRequest::default()
             };
             let id = context.studio.fork(&origin.id, request)?;
             done(format!("forked run {} as {id}", origin.id))?;

@@ -48,7 +48,9 @@ pub(super) fn make(context: &Context<'_>) -> Result<Made, CellFailure> {
             .rows
             .push(vec![name.into(), method.into(), points.to_string()]);
         blocks.push(MadeBlock::Figure {
-            svg: studio.map_figure(&run.id, key, FigureFormat::Svg)?.bytes,
+            svg: studio
+                .map_figure(&run.id, key, FigureFormat::Svg.into())?
+                .bytes,
             alt: format!(
                 "{method} map of the {name} space of {} at step {step}",
                 run.name
