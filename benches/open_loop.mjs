@@ -32,6 +32,8 @@ const [streams, rate, seconds, stalled] = ["streams", "rate", "seconds", "stalle
 const root = fileURLToPath(new URL("..", import.meta.url));
 const binary = process.env.PROTOCLIP_STUDIO_BIN ?? join(root, "target/release/protoclip-studio");
 
+/** When the first of the streams heard an event, by its id. */
+const firstHeard = new Map();
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
 async function freePort() {
@@ -119,10 +121,9 @@ function stall() {
 }
 
 /**
- * A client of the event stream. The lag of an event is the time from the moment the first client heard
- * it to this one's, plus nothing for the server's own batching of a tenth of a second.
+ * A client of the event stream. The lag of a batch is the time from the moment the first client heard it to
+ * this one's; the server's own batching of a tenth of a second comes on top.
  */
-const firstHeard = new Map();
 function listen() {
   const stream = { lags: [], ended: false, close: () => {} };
   const asked = get(`${url}/events`, { agent: false }, (response) => {

@@ -2,8 +2,8 @@
 //
 //   CHROMIUM=… node gallery.mjs http://127.0.0.1:7878 "Emoji demo" "Clip art"
 //
-// The studio must hold finished runs of those names, with maps and checkpoints; the first one is shown
-// on the pages of a run, both are compared.
+// The studio must hold finished runs of those names, with maps and checkpoints, and a notebook made of
+// the template "Look at a run"; the first run is shown on the pages of a run, both are compared.
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -23,8 +23,19 @@ const found = names.map((name) => {
   return run;
 });
 const [main, other] = found;
+const { notebooks } = await api("/api/notebooks");
+const notebook = notebooks.find((one) => one.title === "Look at a run");
+if (!notebook) throw new Error(`the studio at ${url} has no notebook made of the template "Look at a run"`);
 const last = async (run) => (await api(`/api/runs/${run.id}/checkpoints`)).at(-1).step;
 
+/** Opens the editor of a cell. */
+async function editLosses(page) {
+  await page.locator("#cell-losses").click({ position: { x: 6, y: 6 } });
+  await page.locator("#cell-losses").getByRole("button", { name: "Edit" }).click();
+  await page.locator(".cm-content").waitFor();
+}
+
+/** Key, title, address, and what to do there before the picture is taken. */
 const PAGES = [
   ["home", "Home", "/"],
   ["runs", "Runs", "/runs"],
@@ -45,6 +56,9 @@ const PAGES = [
   ["config", "Settings of a run", `/runs/${main.id}/config`],
   ["log", "Log", `/runs/${main.id}/log`],
   ["compare", "Comparison", `/compare?runs=${main.id},${other.id}`],
+  ["notebooks", "Notebooks", "/notebooks"],
+  ["notebook", "A notebook", `/notebooks/${notebook.name}`],
+  ["notebook-editing", "Editing a cell of a notebook", `/notebooks/${notebook.name}`, editLosses],
   ["checkpoints", "Checkpoints", "/checkpoints"],
   ["checkpoint", "One checkpoint", `/checkpoints/${main.id}%40${await last(main)}`],
   ["datasets", "Data sets", "/datasets"],
@@ -55,9 +69,10 @@ const PAGES = [
 
 async function capture(browser, colorScheme) {
   const tab = await openPage(browser, { colorScheme, viewport: WINDOW });
-  for (const [key, , path] of PAGES) {
+  for (const [key, , path, act] of PAGES) {
     const response = await tab.page.goto(url + path);
     if (!response?.ok()) throw new Error(`${path} answered ${response?.status()}`);
+    await act?.(tab.page);
     await tab.page.waitForTimeout(SETTLE_MS);
     const file = join(docs, "gallery", `${key}-${colorScheme}.jpg`);
     await tab.page.screenshot({ path: file, type: "jpeg", quality: 80 });

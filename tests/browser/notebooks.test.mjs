@@ -280,6 +280,52 @@ test("an effect asks first, shows its progress, and can be cancelled", async () 
   await tab.close();
 });
 
+test("a plot follows a run that trains, by itself", async () => {
+  const { id } = await studio.api("POST", "/api/runs", {
+    preset: "clip",
+    name: "Training",
+    episodes: 400,
+    episode_size: 64,
+    batch_size: 32,
+    prototypes: { count: 4 },
+  });
+  await until("the first steps", async () => (await studio.api("GET", `/api/runs/${id}`)).step > 2);
+  const name = await notebook("live", `---\nprotoclip: 1\n---\n${cell("live", "plot", `run: ${id}\nmetric: train/loss_total\n`)}`);
+  const tab = await open(name);
+  const seen = new Set();
+  await until("three figures", async () => {
+    const source = await tab.page.locator("#cell-live img").getAttribute("src", { timeout: 1_000 });
+    if (source) seen.add(source);
+    return seen.size >= 3;
+  });
+  assert.match(await part(tab.page, "live").locator(".nb-source").innerText(), /Training, step \d+/);
+  await studio.api("POST", `/api/runs/${id}/stop`);
+  await until("its end", async () => (await studio.api("GET", `/api/runs/${id}`)).state === "stopped");
+  assert.deepEqual(tab.complaints, []);
+  await tab.close();
+});
+
+test("what is stale is run by one button, with progress, and taken along as files", async () => {
+  const name = await notebook("compute", `${text()}\n${cell("map", "space", `run: ${run}\nspace: image\nmethod: pca\n`)}`);
+  const tab = await open(name);
+  await untilFresh(tab.page, "loss");
+  assert.equal(await part(tab.page, "map").getAttribute("data-state"), "never", "a map is not made by itself");
+  await tab.page.getByRole("button", { name: "Run all stale" }).click();
+  await untilFresh(tab.page, "map");
+  assert.ok(await part(tab.page, "map").locator("img").isVisible());
+  assert.match(await tab.page.locator("[data-spoken]").textContent(), /map is up to date/);
+  await tab.page.locator("summary", { hasText: "Export" }).click();
+  const waiting = tab.page.waitForEvent("download");
+  await tab.page.getByRole("link", { name: "One HTML file" }).click();
+  const download = await waiting;
+  assert.equal(download.suggestedFilename(), "compute.html");
+  assert.match(await readFile(await download.path(), "utf8"), /data:image\/svg/);
+  const headings = tab.page.getByRole("navigation", { name: "Headings" }).getByRole("link");
+  assert.deepEqual(await headings.allInnerTexts(), ["Small findings", "Loss", "Words"]);
+  assert.deepEqual(tab.complaints, []);
+  await tab.close();
+});
+
 test("what is wrong with a cell is told with its line, and others go on", async () => {
   const name = await notebook("wrong", `${text()}\n${cell("odd", "plot", "speed: 3\n")}\n${cell("lost", "plot", "run: ${nobody.id}\nmetric: a\n")}`);
   const tab = await open(name);

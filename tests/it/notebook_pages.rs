@@ -312,6 +312,18 @@ async fn a_view_is_drawn_with_where_it_comes_from() {
         "{page}"
     );
     assert!(page.contains("up to date"));
+    let links = page
+        .split("href=\"")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next());
+    let own: Vec<String> = links
+        .filter(|link| link.starts_with('/') && !link.starts_with("/static"))
+        .map(|link| link.replace("&#38;", "&"))
+        .collect();
+    assert!(own.iter().any(|link| link.contains("table.csv")), "{own:?}");
+    for link in own {
+        assert_eq!(site.get(&link).await.status, StatusCode::OK, "{link}");
+    }
     for (file, content_type, begins) in [
         ("export.html", "text/html; charset=utf-8", "<!doctype html>"),
         ("export.ipynb", "application/x-ipynb+json", "{"),

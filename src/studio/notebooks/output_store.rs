@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,9 @@ pub struct Effect {
     /// What it did, in words.
     pub text: String,
 }
+
+/// A page that was just told of a figure may still ask for it.
+const KEPT_UNUSED: Duration = Duration::from_secs(60);
 
 /// The outputs of one notebook on disk.
 #[derive(Debug, Clone)]
@@ -122,11 +126,12 @@ impl OutputStore {
         };
         let text = serde_json::to_vec_pretty(&index).map_err(|e| StudioError::format(&path, e))?;
         write_whole(&path, &text)?;
-        self.forget_unused(outputs);
+        self.forget_unused(outputs, KEPT_UNUSED);
         Ok(())
     }
 
-    fn forget_unused(&self, outputs: &Outputs) {
+    /// Removes figures that no output shows and that are older than this.
+    fn forget_unused(&self, outputs: &Outputs, age: Duration) {
         let used: BTreeSet<&str> = outputs.values().flat_map(CellOutput::blobs).collect();
         let Ok(entries) = fs::read_dir(&self.folder) else {
             return;
@@ -136,7 +141,14 @@ impl OutputStore {
             let unused = name
                 .strip_suffix(".svg")
                 .is_some_and(|hash| !used.contains(hash));
-            if unused && let Err(error) = fs::remove_file(entry.path()) {
+            let written = entry.metadata().and_then(|file| file.modified()).ok();
+            let is_old = written
+                .and_then(|time| time.elapsed().ok())
+                .is_some_and(|elapsed| elapsed >= age);
+            if unused
+                && is_old
+                && let Err(error) = fs::remove_file(entry.path())
+            {
                 tracing::warn!(path = %entry.path().display(), %error, "an old figure stays");
             }
         }
@@ -272,9 +284,10 @@ mod tests {
         assert_eq!(store.read().expect("reads"), outputs);
         assert!(store.figure(blob).expect("there").starts_with(b"<svg"));
         let second = output(store.keep(figure("two")).expect("keeps"));
-        store
-            .write(&Outputs::from([("a".to_owned(), second)]))
-            .expect("writes");
+        let outputs = Outputs::from([("a".to_owned(), second)]);
+        store.write(&outputs).expect("writes");
+        assert!(store.figure(blob).is_ok(), "a page may still ask for it");
+        store.forget_unused(&outputs, Duration::ZERO);
         assert!(store.figure(blob).is_err(), "the old figure is gone");
         assert!(store.figure("../../etc/passwd").is_err());
     }

@@ -36,6 +36,8 @@ export class PartView {
   /** Pieces of the rendering as the server wrote them, by name. */
   readonly #pieces = new Map<string, string>();
   #waiting: Rendered | null = null;
+  /** Pictures that were asked for before they are shown. */
+  readonly #tried = new Set<string>();
 
   constructor(
     public part: Part,
@@ -128,24 +130,43 @@ export class PartView {
       else this.element.dataset[name] = value;
     }
     if (rendered.element.id !== "") this.element.id = rendered.element.id;
-    this.#waiting = null;
-    if (this.#holdsInput()) {
-      this.#waiting = rendered;
+    this.#waiting = rendered;
+    this.#catchUp();
+  }
+
+  /** Shows what waits, unless the person is at an input or a picture of it is still to come. */
+  #catchUp(): void {
+    const waiting = this.#waiting;
+    if (!waiting || this.#holdsInput()) return;
+    const missing = this.#missingPictures(waiting.element);
+    if (missing.length > 0) {
+      void Promise.all(missing.map(loaded)).then(() => this.#catchUp());
       return;
     }
-    this.#swap(rendered.element, same);
+    this.#waiting = null;
+    this.#tried.clear();
+    const same = textOf(waiting.part) === textOf(this.part);
+    // Words that were edited meanwhile are rendered anew.
+    if (!same && this.part.kind !== "cell") return;
+    this.#swap(waiting.element, same);
     if (same) this.#renderedText = textOf(this.part);
+  }
+
+  /** Pictures on the screen are replaced when the new ones are there, so that nothing flickers. */
+  #missingPictures(fresh: HTMLElement): string[] {
+    const { top, bottom } = this.element.getBoundingClientRect();
+    if (bottom < 0 || top > innerHeight || !this.shown.querySelector("img")) return [];
+    const sources = (root: HTMLElement) => all("img", HTMLImageElement, root).map((image) => image.getAttribute("src") ?? "");
+    const there = new Set([...sources(this.shown), ...this.#tried]);
+    const missing = sources(fresh).filter((source) => !there.has(source));
+    for (const source of missing) this.#tried.add(source);
+    return missing;
   }
 
   /** Whether the person is at a live input of the part. */
   #holdsInput(): boolean {
     const held = document.activeElement;
     return held !== null && this.shown.contains(held) && held.matches("input, select, textarea");
-  }
-
-  #catchUp(): void {
-    const waiting = this.#waiting;
-    if (waiting && !this.#holdsInput()) this.render(waiting);
   }
 
   /** Replaces the pieces that changed, in the order of the new rendering. */
@@ -173,6 +194,13 @@ export class PartView {
     // What was held is gone, such as a Cancel button: its part is the nearest place.
     (again ?? this.element).focus({ preventScroll: true });
   }
+}
+
+/** Resolves when a picture can be drawn, or will never be. */
+async function loaded(source: string): Promise<void> {
+  const image = new Image();
+  image.src = source;
+  await image.decode().catch(() => undefined);
 }
 
 const pieces = (shown: HTMLElement): HTMLElement[] =>
