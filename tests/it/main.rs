@@ -21,6 +21,7 @@ mod imported_runs;
 mod kill_loop;
 mod lifecycle;
 mod maps;
+mod notebook_desk;
 mod notebook_pages;
 mod notebooks;
 mod pages;

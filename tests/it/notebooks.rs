@@ -380,3 +380,26 @@ fn wrong_calls_are_named() {
     assert_eq!(code, Some(2));
     assert!(error.contains("there is no file"), "{error}");
 }
+
+/// The notebooks that ship, at a size for tests: every cell runs, and computed again is the same.
+#[test]
+fn the_notebooks_that_ship_run_and_verify() {
+    let small = [
+        "--set",
+        "episodes=2",
+        "--set",
+        "size=128",
+        "--set",
+        "count=4",
+    ];
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/notebooks");
+    for name in ["tour", "modality-gap", "teacher-weight"] {
+        let text = std::fs::read_to_string(docs.join(format!("{name}.md"))).expect("reads");
+        let notebook = Notebook::new(&text);
+        let (code, said, error) = notebook.call("run", &[&small[..], &["--effects"]].concat());
+        assert_eq!(code, Some(0), "{name}: {said} {error}");
+        assert!(said.contains(" 0 failed, 0 not run"), "{name}: {said}");
+        let (code, said, error) = notebook.call("verify", &small);
+        assert_eq!(code, Some(0), "{name}: {said} {error}");
+    }
+}

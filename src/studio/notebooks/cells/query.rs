@@ -3,34 +3,25 @@
 //! Tables: `points(run, tag, step, value)`, `events(run, seq, step, time, kind, json)` and
 //! `runs(run, name, state, preset, step, seed)`.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+mod reader;
 
-use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
-use rusqlite::limits::Limit;
-use rusqlite::types::ValueRef;
+use std::sync::Arc;
+use std::time::Duration;
+
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Map, Value, json};
 
 use super::super::super::{RunView, Studio};
-use super::super::output::{Made, MadeBlock, Table, number};
+use super::super::output::{Made, MadeBlock};
 use super::values::Values;
 use super::{CellFailure, Context, provenance};
+use reader::Reader;
 
 /// Most databases of one query, which is what SQLite attaches.
 const MOST_RUNS: usize = 10;
 const ROWS: u64 = 200;
 const MOST_ROWS: u64 = 10_000;
 const TIME_LIMIT: Duration = Duration::from_secs(10);
-/// Virtual-machine instructions of SQLite between two looks at the clock.
-const BETWEEN_LOOKS: i32 = 20_000;
-/// Characters of a value; more are cut.
-const LONGEST_VALUE: usize = 2_000;
-/// Bytes of any text while a query works.
-const LONGEST_TEXT: i32 = 4 << 20;
-/// Columns of a result.
-const MOST_COLUMNS: usize = 64;
 
 /// The runs that a query looks at: those it names, or all if they are few.
 fn runs_of(studio: &Studio, values: Values<'_>) -> Result<Vec<RunView>, String> {
@@ -72,14 +63,9 @@ pub(super) fn make(context: &Context<'_>) -> Result<Made, CellFailure> {
     if !(1..=MOST_ROWS).contains(&limit) {
         return Err(format!("limit: {limit} is not from 1 to {MOST_ROWS}").into());
     }
-    let mut connection = open(studio, &runs)?;
-    restrict(&mut connection, context)?;
-    let table = answer(
-        &connection,
-        sql,
-        usize::try_from(limit).unwrap_or(0),
-        context,
-    )?;
+    let connection = open(studio, &runs)?;
+    let reader = Reader::new(connection, TIME_LIMIT, Arc::clone(&context.cancelled))?;
+    let table = reader.table(sql, usize::try_from(limit).unwrap_or(0))?;
     let mut provenances = Vec::new();
     for run in &runs {
         provenances.push(provenance(studio, run, run.step)?);
@@ -87,8 +73,9 @@ pub(super) fn make(context: &Context<'_>) -> Result<Made, CellFailure> {
     let mut fields = Map::new();
     fields.insert("rows".into(), table.rows.len().into());
     if let Some(first) = table.rows.first() {
-        let plain = |text: &String| match text.parse::<f64>() {
-            Ok(number) if number.is_finite() => json!(number),
+        let plain = |text: &String| match (text.parse::<i64>(), text.parse::<f64>()) {
+            (Ok(whole), _) => json!(whole),
+            (Err(_), Ok(number)) if number.is_finite() => json!(number),
             _ => json!(text),
         };
         for (column, value) in table.columns.iter().zip(first) {
@@ -181,96 +168,6 @@ fn uri_path(path: &str) -> String {
         }
     }
     written
-}
-
-/// From here on the connection only reads, and stops when the time is over or the cell cancelled.
-fn restrict(connection: &mut Connection, context: &Context<'_>) -> Result<(), CellFailure> {
-    let failed = |error: rusqlite::Error| CellFailure::Failed(format!("sql: {error}"));
-    connection
-        .authorizer(Some(|asked: AuthContext<'_>| match asked.action {
-            AuthAction::Select
-            | AuthAction::Read { .. }
-            | AuthAction::Recursive
-            | AuthAction::Transaction { .. } => Authorization::Allow,
-            AuthAction::Function { function_name } if function_name != "load_extension" => {
-                Authorization::Allow
-            }
-            _ => Authorization::Deny,
-        }))
-        .map_err(failed)?;
-    connection
-        .set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST_TEXT)
-        .map_err(failed)?;
-    let began = Instant::now();
-    let cancelled = Arc::clone(&context.cancelled);
-    let over = move || began.elapsed() > TIME_LIMIT || cancelled.load(Ordering::Relaxed);
-    connection
-        .progress_handler(BETWEEN_LOOKS, Some(over))
-        .map_err(failed)
-}
-
-fn answer(
-    connection: &Connection,
-    sql: &str,
-    limit: usize,
-    context: &Context<'_>,
-) -> Result<Table, CellFailure> {
-    let failed = |error: rusqlite::Error| {
-        let interrupted =
-            error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted);
-        match (interrupted, context.is_cancelled()) {
-            (true, true) => CellFailure::Cancelled,
-            (true, false) => CellFailure::Failed(format!(
-                "sql: took more than {} s; ask for less",
-                TIME_LIMIT.as_secs()
-            )),
-            _ if error.to_string().contains("not authorized") => {
-                CellFailure::Failed(format!("sql: {error}; a query can only read"))
-            }
-            _ => CellFailure::Failed(format!("sql: {error}")),
-        }
-    };
-    // `prepare` refuses a second statement behind the first.
-    let mut statement = connection.prepare(sql).map_err(failed)?;
-    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
-    if !(1..=MOST_COLUMNS).contains(&columns.len()) {
-        return Err(format!(
-            "sql: a result of {} columns; it has 1 to {MOST_COLUMNS}",
-            columns.len()
-        )
-        .into());
-    }
-    let mut table = Table {
-        columns,
-        ..Table::default()
-    };
-    let mut rows = statement.query([]).map_err(failed)?;
-    while let Some(row) = rows.next().map_err(failed)? {
-        if table.rows.len() == limit {
-            table.note = Some(format!(
-                "The first {limit} rows; there are more. Raise limit."
-            ));
-            break;
-        }
-        let cells = (0..table.columns.len()).map(|at| row.get_ref(at).map(shown));
-        table
-            .rows
-            .push(cells.collect::<Result<_, _>>().map_err(failed)?);
-    }
-    Ok(table)
-}
-
-fn shown(value: ValueRef<'_>) -> String {
-    match value {
-        ValueRef::Null => String::new(),
-        ValueRef::Integer(whole) => whole.to_string(),
-        ValueRef::Real(real) => number(real),
-        ValueRef::Text(text) => String::from_utf8_lossy(text)
-            .chars()
-            .take(LONGEST_VALUE)
-            .collect(),
-        ValueRef::Blob(bytes) => format!("{} bytes", bytes.len()),
-    }
 }
 
 #[cfg(test)]
