@@ -160,6 +160,7 @@ fn parsed(csv: &str) -> Vec<Vec<String>> {
                 row.push(unmarked(std::mem::take(&mut field)));
                 rows.push(std::mem::take(&mut row));
             }
+            '\r' if !quoted && letters.peek() == Some(&'\n') => (),
             letter => field.push(letter),
         }
     }
@@ -191,7 +192,7 @@ mod tests {
 
     #[test]
     fn fields_are_read_as_they_were_written() {
-        let rows = parsed("a,b\n1,\"x, \"\"y\"\"\nz\"\n\"'=1+1\",\n");
+        let rows = parsed("a,b\r\n1,\"x, \"\"y\"\"\nz\"\n\"'=1+1\",\n");
         assert_eq!(
             rows,
             [vec!["a", "b"], vec!["1", "x, \"y\"\nz"], vec!["=1+1", ""]]

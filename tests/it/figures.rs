@@ -78,11 +78,7 @@ fn no_table_is_offered_as_csv_alone() {
         "/api/runs/{id}/gap/cosines.csv",
         "/api/runs/{id}/gap/prototypes.csv",
     ];
-    // Cells of notebooks have their figures on the page and in its export.
-    let of_studio = all
-        .iter()
-        .filter(|path| !path.starts_with("/api/notebooks/"));
-    let tables = of_studio.filter_map(|path| path.strip_suffix(".csv"));
+    let tables = all.iter().filter_map(|path| path.strip_suffix(".csv"));
     let mut alone: Vec<String> = Vec::new();
     for table in tables {
         for kind in ["svg", "png"] {

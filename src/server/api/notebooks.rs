@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use super::super::endpoint::{ApiQuery, Endpoint};
 use super::super::{AppError, AppState};
 use super::JSON;
-use super::csv::{csv, saved};
+use super::csv::saved;
+use super::figures::{TableAnswer, csv_svg_and_png, figures};
 use super::picture;
 use crate::studio::notebooks::{
     ExportFormat, NewNotebook, NotebookListed, NotebookName, NotebookTemplate, NotebookView,
@@ -90,17 +91,15 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         )
         .success(200, SVG)
         .failures(&[404]),
-        Endpoint::get(
-            "/api/notebooks/{name}/cells/{id}/table.csv",
-            "A table of a cell's last output",
-            table,
-        )
-        .query(&[("table", "its place among the cell's tables, from 0")])
-        .success(200, "text/csv")
-        .failures(&[400, 404]),
     ]
     .into_iter()
     .chain(exports())
+    .chain(figures(
+        csv_svg_and_png!("/api/notebooks/{name}/cells/{id}/table"),
+        "A table of a cell's last output",
+        &[("table", "its place among the cell's tables, from 0")],
+        table,
+    ))
     .collect()
 }
 
@@ -312,11 +311,18 @@ async fn table(
     State(state): State<AppState>,
     Path((name, cell)): Path<(String, String)>,
     ApiQuery(TableQuery { table }): ApiQuery<TableQuery>,
+    answer: TableAnswer,
 ) -> Result<Response, AppError> {
     let name = name_of(&name)?;
     let file = format!("{name}-{cell}-{table}");
+    let title = format!("{name}: {cell}");
     let found = state.ask(move |studio| studio.notebook_table(&name, &cell, table));
-    Ok(csv(&file, found.await?.csv()))
+    let found = found.await?;
+    let title = match found.title.as_str() {
+        "" => title,
+        own => format!("{title}, {own}"),
+    };
+    answer.of(&file, &title, found.csv()).await
 }
 
 async fn export_html(state: State<AppState>, name: Path<String>) -> Result<Response, AppError> {

@@ -34,8 +34,8 @@ pub struct TaggedText {
 
 /// Longest name.
 const LONGEST_NAME: usize = 80;
-/// Largest text that is read: 4 MiB.
-pub const MOST_TEXT: u64 = 4 << 20;
+/// Largest text: 1 MiB, which is also what the server takes.
+pub const MOST_TEXT: u64 = 1 << 20;
 
 impl NotebookName {
     /// Reads a name: letters of any script, digits, `-` and `_`, beginning with a letter or digit.
@@ -103,7 +103,7 @@ impl NotebookFile {
     /// Reads the text.
     ///
     /// # Errors
-    /// When it cannot be read, is larger than 4 MiB, or is no UTF-8.
+    /// When it cannot be read, is larger than 1 MiB, or is no UTF-8.
     pub fn read(&self) -> Result<TaggedText, StudioError> {
         let error = || StudioError::io(&self.path);
         let found = fs::metadata(&self.path).map_err(error())?;
