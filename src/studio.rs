@@ -76,7 +76,7 @@ pub use checkpoints::{
 };
 pub use comparison::{
     Compared, ComparedCurve, Comparison, ComparisonAxis, ComparisonQuery, FEWEST_COMPARED,
-    MOST_COMPARED, PlacedBucket, listed_runs,
+    MOST_COMPARED, PlacedBucket, listed_runs, run_labels,
 };
 pub use create::{new_run, start_problems};
 pub use curve_import::{CurveRequest, ImportedCurves, import_curves};

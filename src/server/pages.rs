@@ -46,8 +46,10 @@ use axum::handler::Handler;
 use super::AppState;
 use super::route::{Route, RouteKind};
 
+pub(super) use compare::{grouping_table, measures_table, settings_table};
 pub(super) use imported::without_training;
 pub(super) use problem::unknown_address;
+pub(super) use run_evaluate::run_measures_table;
 pub(super) use shell::chosen;
 
 /// The routes of all pages.

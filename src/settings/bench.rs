@@ -193,6 +193,7 @@ pub struct BenchIndex {
 pub enum AugmentationName {
     None,
     Clip,
+    CropGray,
     ProtoclipLight,
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::run_log::LogLine;
 use super::series::{Bucket, buckets};
 use super::step_clock::StepClock;
-use super::{ConfigErrors, FEWEST_BUCKETS, MOST_BUCKETS, RunId, Studio, StudioError};
+use super::{ConfigErrors, FEWEST_BUCKETS, MOST_BUCKETS, RunId, RunView, Studio, StudioError};
 
 /// Fewest and most runs of a comparison.
 pub const FEWEST_COMPARED: usize = 2;
@@ -81,6 +81,15 @@ pub struct PlacedBucket(pub f64, pub Option<f64>, pub Option<f64>, pub Option<f6
 type Points = Vec<(u64, f64)>;
 
 impl ComparisonAxis {
+    /// What stands below the axis of a figure.
+    pub(super) const fn title(self) -> &'static str {
+        match self {
+            Self::Step => "optimizer step",
+            Self::Samples => "image–caption pairs seen",
+            Self::Time => "seconds of training",
+        }
+    }
+
     pub const ALL: [Self; 3] = [Self::Step, Self::Samples, Self::Time];
 
     /// The word used in addresses.
@@ -118,6 +127,15 @@ pub fn listed_runs(list: &str) -> Vec<RunId> {
 }
 
 impl Studio {
+    /// The runs of a comparison.
+    ///
+    /// # Errors
+    /// For fewer or more than a comparison takes, and for one that does not exist.
+    pub fn compared_runs(&self, ids: &[RunId]) -> Result<Vec<RunView>, StudioError> {
+        check_count(ids.len())?;
+        ids.iter().map(|id| self.run(id)).collect()
+    }
+
     /// A curve of several runs, reduced to what a chart can show.
     ///
     /// # Errors
@@ -241,6 +259,18 @@ impl Place {
             Self::Clock(clock) => clock.at(step),
         }
     }
+}
+
+/// The names of runs, with the end of the id where two have one name.
+pub fn run_labels(runs: &[RunView]) -> Vec<String> {
+    let label = |run: &RunView| {
+        let twins = runs.iter().filter(|other| other.name == run.name).count();
+        match run.id.as_str().rsplit_once('-') {
+            Some((_, end)) if twins > 1 => format!("{} · {end}", run.name),
+            _ => run.name.clone(),
+        }
+    };
+    runs.iter().map(label).collect()
 }
 
 fn check_count(runs: usize) -> Result<(), ConfigErrors> {

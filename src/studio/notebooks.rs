@@ -1,7 +1,7 @@
 //! Notebooks: Markdown files whose fenced cells drive and show the studio.
 //!
 //! [`Document`] splits a file into prose and cells and writes it back byte for byte, [`Cell`] reads one
-//! cell, [`Plan`] orders cells by what they refer to. A [`pass`] runs cells; their results lie
+//! cell, [`Plan`] orders cells by what they refer to. A pass runs cells; their results lie
 //! beside the file. The methods of [`Studio`](super::Studio) in `shelf` are what the server calls.
 
 mod cell;

@@ -5,8 +5,8 @@ use plotters::prelude::RGBColor;
 use super::curves_figure::{CurvesFigure, FigureCurve};
 use super::figure::{Figure, FigureLook, Hue, OKABE_ITO, Palette, draw};
 use super::{
-    Bucket, Compared, ComparisonAxis, ComparisonQuery, PlacedBucket, RunId, RunView, SeriesQuery,
-    Studio, StudioError,
+    Bucket, Compared, ComparisonQuery, PlacedBucket, RunId, SeriesQuery, Studio, StudioError,
+    run_labels,
 };
 
 /// Which curves of a run share a figure.
@@ -105,48 +105,52 @@ impl Studio {
         title: &str,
         look: FigureLook,
     ) -> Result<Figure, StudioError> {
+        let figure = self.comparison_curves(query, title, look.palette)?;
+        draw(&figure, &figure.title, look.format)
+    }
+
+    /// What [`Studio::comparison_figure`] draws.
+    pub(super) fn comparison_curves(
+        &self,
+        query: &ComparisonQuery,
+        title: &str,
+        palette: Palette,
+    ) -> Result<CurvesFigure, StudioError> {
         let asked = ComparisonQuery {
             points: BUCKETS,
             ..query.clone()
         };
         let found = self.compare(&asked)?;
-        let runs = query.runs.iter().map(|id| self.run(id));
-        let runs: Vec<RunView> = runs.collect::<Result<_, _>>()?;
+        let labels = run_labels(&self.compared_runs(&query.runs)?);
         // Of differences the first run is what is subtracted.
         let skipped = usize::from(query.of == Compared::Difference);
         let curves = found.runs.into_iter().enumerate();
         let curves = curves.filter(|(_, curve)| curve.total > 0);
         let curves: Vec<FigureCurve> = curves
             .map(|(place, curve)| FigureCurve {
-                label: label(&runs, place + skipped),
-                colour: Some(colour("", place + skipped, look.palette)),
+                label: labels[place + skipped].clone(),
+                colour: Some(colour("", place + skipped, palette)),
                 marked: curve.points.len() < FEW,
                 points: curve.points,
             })
             .collect();
-        let what = if title.is_empty() { &query.tag } else { title };
         if curves.is_empty() {
-            let message = format!("none of these runs has the curve {}", query.tag);
+            let shared = self.shared_tags(&query.runs)?;
+            let shared: Vec<&str> = shared.keys().map(String::as_str).collect();
+            let (tag, shared) = (&query.tag, shared.join(", "));
+            let message = format!("none of these runs has the curve {tag}; they share {shared}");
             return Err(StudioError::NotFound(message));
         }
-        let figure = CurvesFigure {
+        let what = if title.is_empty() { &query.tag } else { title };
+        Ok(CurvesFigure {
             title: match query.of {
                 Compared::Values => what.to_owned(),
-                Compared::Difference => format!("{what}, minus {}", label(&runs, 0)),
+                Compared::Difference => format!("{what}, minus {}", labels[0]),
             },
-            x_title: axis_title(query.axis).into(),
+            x_title: query.axis.title().into(),
             y_title: String::new(),
             curves,
-        };
-        draw(&figure, &figure.title, look.format)
-    }
-}
-
-const fn axis_title(axis: ComparisonAxis) -> &'static str {
-    match axis {
-        ComparisonAxis::Step => "optimizer step",
-        ComparisonAxis::Samples => "image–caption pairs seen",
-        ComparisonAxis::Time => "seconds of training",
+        })
     }
 }
 
@@ -155,18 +159,6 @@ fn colour(hue: &str, place: usize, palette: Palette) -> RGBColor {
     let of_place = Hue::ALL.get(place).copied();
     let hue = Hue::named(hue).or(of_place).map(|hue| palette.of(hue));
     hue.unwrap_or(OKABE_ITO[place % OKABE_ITO.len()])
-}
-
-/// The name of a run, with the end of its id where two have one name.
-fn label(runs: &[RunView], place: usize) -> String {
-    let Some(run) = runs.get(place) else {
-        return String::new();
-    };
-    let twins = runs.iter().filter(|other| other.name == run.name).count();
-    match run.id.as_str().rsplit_once('-') {
-        Some((_, end)) if twins > 1 => format!("{} · {end}", run.name),
-        _ => run.name.clone(),
-    }
 }
 
 #[cfg(test)]

@@ -326,6 +326,20 @@ test("what is stale is run by one button, with progress, and taken along as file
   await tab.close();
 });
 
+test("an evaluation is cancelled, and the cell can run again", async () => {
+  const name = await notebook("measured", `${text()}\n${cell("measures", "evaluate", `run: ${run}\ndata: builtin\nprobe: true\n`)}`);
+  const tab = await open(name);
+  await untilFresh(tab.page, "loss");
+  await tab.page.locator("#run-measures").click();
+  await until("its start", async () => (await part(tab.page, "measures").getAttribute("data-state")) === "running");
+  await tab.page.locator("#cancel-measures").click();
+  await until("the cancelled cell", async () => (await part(tab.page, "measures").getAttribute("data-state")) === "cancelled");
+  assert.ok(await tab.page.locator("#run-measures").isEnabled());
+  assert.equal(await part(tab.page, "loss").getAttribute("data-state"), "fresh");
+  assert.deepEqual(tab.complaints, []);
+  await tab.close();
+});
+
 test("what is wrong with a cell is told with its line, and others go on", async () => {
   const name = await notebook("wrong", `${text()}\n${cell("odd", "plot", "speed: 3\n")}\n${cell("lost", "plot", "run: ${nobody.id}\nmetric: a\n")}`);
   const tab = await open(name);

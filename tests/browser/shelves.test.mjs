@@ -63,6 +63,23 @@ test("a checkpoint is verified and exported from its page, and its evaluation is
   await tab.close();
 });
 
+test("a checkpoint is measured from its page, and its measures are files", async () => {
+  const tab = await openPage(browser);
+  await tab.page.goto(`${studio.url}/checkpoints`);
+  await tab.page.getByRole("link", { name: /^Shelved, step/ }).first().click();
+  await tab.page.getByRole("button", { name: "Measure" }).click();
+  const value = tab.page.locator(".report-table tr", { hasText: "Mean recall" }).locator("td");
+  await until("the measures", () => value.isVisible());
+  const shown = Number(await value.innerText());
+  assert.ok(shown >= 0 && shown <= 100, String(shown));
+  const report = tab.page.locator("section", { has: tab.page.locator("#evaluate-title") });
+  const csv = await tab.page.request.get(new URL(await report.getByRole("link", { name: "CSV" }).getAttribute("href"), studio.url).href);
+  const row = (await csv.text()).split("\n").find((line) => line.startsWith("retrieval.value.mean_recall,"));
+  assert.equal(Number(row.split(",")[1]).toFixed(2), shown.toFixed(2));
+  assert.deepEqual(tab.complaints, []);
+  await tab.close();
+});
+
 test("an import names the wrong field, then brings the model", async () => {
   const tab = await openPage(browser);
   await tab.page.goto(`${studio.url}/checkpoints`);
@@ -131,7 +148,9 @@ test("curves of other programs become runs with charts, and say what they lack",
   await tab.page.setViewportSize(NARROW);
   await tab.page.goto(`${studio.url}/runs`);
   await assertNoSidewaysScroll(tab.page, "the list of runs");
-  assert.deepEqual(tab.complaints, []);
+  // The refused folder is the test's own; its answer is a line in the console.
+  const unexpected = tab.complaints.filter((line) => !line.includes("422"));
+  assert.deepEqual(unexpected, []);
   await tab.close();
 });
 

@@ -200,6 +200,27 @@ test("without WebGL the points become a histogram", async () => {
   await tab.close();
 });
 
+test("the maps follow a run that trains from episode to episode", async () => {
+  const { id } = await studio.api("POST", "/api/runs", { ...SMALL, name: "Followed", episodes: 100 });
+  const tab = await openPage(browser);
+  await until("the first features", async () => {
+    await tab.page.goto(`${studio.url}/runs/${id}/space`);
+    return (await tab.page.locator("[data-follow]").count()) > 0;
+  });
+  const step = async () => Number((await tab.page.locator("[data-step-text]").textContent()).match(/Step ([\d,]+)/)[1].replace(",", ""));
+  const first = await step();
+  await tab.page.getByLabel("Follow training").check();
+  await until("a newer episode", async () => (await step()) > first);
+  const second = await step();
+  await until("its map or the next", async () =>
+    Number(await tab.page.locator('[data-panel="image"] [data-plot]').getAttribute("data-drawn")) === 96);
+  await until("the episode after", async () => (await step()) > second);
+  assert.match(new URL(tab.page.url()).search, /step=/);
+  await studio.api("POST", `/api/runs/${id}/stop`);
+  assert.deepEqual(tab.complaints, []);
+  await tab.close();
+});
+
 test("without script the page shows the finished maps", async () => {
   const tab = await openPage(browser, { javaScriptEnabled: false });
   await tab.page.goto(address());
@@ -211,7 +232,7 @@ test("without script the page shows the finished maps", async () => {
   await tab.page.waitForURL(/method=pca/);
   await until("the PCA map", async () => {
     await tab.page.reload();
-    return (await figure.getAttribute("src")).includes("method=pca");
+    return (await figure.count()) > 0 && (await figure.getAttribute("src")).includes("method=pca");
   });
   await tab.close();
 });

@@ -1,10 +1,11 @@
 //! Every chart and table as CSV, SVG and PNG, in the colours that a person chose.
 
 use axum::body::Body;
-use axum::http::{Request, StatusCode};
+use axum::http::{Method, Request, StatusCode};
 use image::ImageFormat;
 use protoclip_studio::server::routes;
 use protoclip_studio::studio::RunId;
+use serde_json::json;
 
 use crate::support::scripted_runner::Action;
 use crate::support::test_site::{Answer, HOST, TestSite};
@@ -49,6 +50,7 @@ async fn tables_are_files_of_three_kinds_with_the_same_rows() {
         ("/api/runs".to_owned(), "finished"),
         (format!("/api/runs/{id}/log"), "finished"),
         (format!("/api/runs/{id}/config"), "prototypes.count"),
+        (format!("/api/runs/{id}/evaluation"), "Mean recall"),
         ("/api/datasets".to_owned(), "builtin"),
         ("/api/datasets/builtin/words".to_owned(), "face"),
         ("/api/datasets/builtin/skipped".to_owned(), "reason"),
@@ -68,6 +70,41 @@ async fn tables_are_files_of_three_kinds_with_the_same_rows() {
     }
     let unknown = site.get("/api/runs/none/log.svg").await;
     assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn tables_of_a_comparison_are_files_too() {
+    let site = TestSite::new();
+    let first = finished(&site).await;
+    let body =
+        json!({"name": "fewer", "episode_size": 48, "batch_size": 16, "prototypes": {"count": 5}});
+    let second = site.ask(Method::POST, "/api/runs", Some(body)).await;
+    assert_eq!(second.status, StatusCode::CREATED, "{}", second.text());
+    let second = second.json()["id"].as_str().expect("an id").to_owned();
+    let runs = format!("runs={first},{second}");
+    let settings = site.get(&format!("/api/compare/settings.csv?{runs}")).await;
+    let count = settings.text();
+    let count = count
+        .lines()
+        .find(|line| line.starts_with("prototypes.count,"));
+    assert!(count.expect("a row").ends_with(",5"), "{count:?}");
+    let measures = site.get(&format!("/api/compare/measures.csv?{runs}")).await;
+    assert!(measures.text().contains(",12.5,\n"), "{}", measures.text());
+    let grouping = site.get(&format!("/api/compare/grouping.csv?{runs}")).await;
+    assert!(
+        grouping.text().starts_with("run,space,ami,"),
+        "{}",
+        grouping.text()
+    );
+    for table in ["settings", "measures", "grouping"] {
+        let drawn = svg(&site.get(&format!("/api/compare/{table}.svg?{runs}")).await);
+        assert!(drawn.contains("fewer") || table == "grouping", "{drawn}");
+        png(&site.get(&format!("/api/compare/{table}.png?{runs}")).await);
+        let alone = site
+            .get(&format!("/api/compare/{table}.csv?runs={first}"))
+            .await;
+        assert_eq!(alone.status, StatusCode::UNPROCESSABLE_ENTITY, "{table}");
+    }
 }
 
 #[test]

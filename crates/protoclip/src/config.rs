@@ -241,6 +241,8 @@ pub enum Augmentation {
     None,
     /// RandomResizedCrop(0.9–1), the CLIP baseline.
     Clip,
+    /// RandomResizedCrop(0.5–1) and grayscale, which leave colours, text and hands as they are.
+    CropGray,
     /// Crop(0.5–1), flip, colour jitter, grayscale, blur.
     ProtoclipLight,
 }

@@ -65,6 +65,7 @@ fn augmentation(name: AugmentationName) -> Augmentation {
     match name {
         AugmentationName::None => Augmentation::None,
         AugmentationName::Clip => Augmentation::Clip,
+        AugmentationName::CropGray => Augmentation::CropGray,
         AugmentationName::ProtoclipLight => Augmentation::ProtoclipLight,
     }
 }

@@ -10,7 +10,8 @@ use serde::Deserialize;
 use super::super::endpoint::{ApiQuery, Endpoint};
 use super::super::{AppError, AppState};
 use super::csv::csv;
-use super::figures::{Look, drawn, figures, svg_and_png};
+use super::figures::{Look, TableAnswer, csv_svg_and_png, drawn, figures, svg_and_png};
+use crate::server::pages::{grouping_table, measures_table, settings_table};
 use crate::studio::{
     Compared, Comparison, ComparisonAxis, ComparisonQuery, PrototypeMatching, RunId, listed_runs,
 };
@@ -70,7 +71,33 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         ],
         figure,
     ));
+    endpoints.extend(tables());
     endpoints
+}
+
+/// The tables of the page.
+fn tables() -> Vec<Endpoint> {
+    [
+        figures(
+            csv_svg_and_png!("/api/compare/measures"),
+            "The newest value of every measure, one column per run",
+            &[RUNS],
+            measures,
+        ),
+        figures(
+            csv_svg_and_png!("/api/compare/settings"),
+            "The settings that are not the same in all runs, one column per run",
+            &[RUNS],
+            settings,
+        ),
+        figures(
+            csv_svg_and_png!("/api/compare/grouping"),
+            "How alike the first run and each other group their common samples, one row per space",
+            &[RUNS],
+            grouping,
+        ),
+    ]
+    .concat()
 }
 
 #[derive(Deserialize)]
@@ -155,13 +182,47 @@ fn table(runs: &[RunId], rows: &std::collections::BTreeMap<u64, Vec<Option<f64>>
 }
 
 #[derive(Deserialize)]
-struct PairQuery {
+struct RunsQuery {
     runs: String,
+}
+
+async fn measures(
+    State(state): State<AppState>,
+    ApiQuery(asked): ApiQuery<RunsQuery>,
+    answer: TableAnswer,
+) -> Result<Response, AppError> {
+    let ids = listed_runs(&asked.runs);
+    let text = state.ask(move |studio| measures_table(studio, &ids));
+    answer.of("evaluation", "Evaluation", text.await?).await
+}
+
+async fn settings(
+    State(state): State<AppState>,
+    ApiQuery(asked): ApiQuery<RunsQuery>,
+    answer: TableAnswer,
+) -> Result<Response, AppError> {
+    let ids = listed_runs(&asked.runs);
+    let text = state.ask(move |studio| settings_table(studio, &ids));
+    answer
+        .of("settings", "Settings that differ", text.await?)
+        .await
+}
+
+async fn grouping(
+    State(state): State<AppState>,
+    ApiQuery(asked): ApiQuery<RunsQuery>,
+    answer: TableAnswer,
+) -> Result<Response, AppError> {
+    let ids = listed_runs(&asked.runs);
+    let text = state.ask(move |studio| grouping_table(studio, &ids));
+    answer
+        .of("grouping", "Agreement of the groupings", text.await?)
+        .await
 }
 
 async fn prototypes(
     State(state): State<AppState>,
-    ApiQuery(asked): ApiQuery<PairQuery>,
+    ApiQuery(asked): ApiQuery<RunsQuery>,
 ) -> Result<Json<PrototypeMatching>, AppError> {
     let runs = listed_runs(&asked.runs);
     let [a, b] = <[RunId; 2]>::try_from(runs).map_err(|runs| {

@@ -25,7 +25,7 @@ pub(super) fn saved(name: &str, content_type: &'static str, body: impl IntoRespo
 }
 
 /// A text as a CSV field; one that a spreadsheet would run is disarmed.
-pub(super) fn quoted(text: &str) -> String {
+pub(in crate::server) fn quoted(text: &str) -> String {
     let start = if text.starts_with(['=', '+', '-', '@']) {
         "'"
     } else {

@@ -12,6 +12,7 @@ use super::super::{AppError, AppState};
 use super::csv::{quoted, saved};
 use super::figures::{TableAnswer, csv_svg_and_png, figures};
 use super::prototypes::{SPACE, STEP, Step};
+use crate::server::pages::run_measures_table;
 use crate::studio::{
     EmbeddingQuery, FeatureKind, FrameQuery, Health, MOST_CARDS, MapFeatures, MapSpace,
     PrototypeCard, PrototypeQuery, PrototypeSort, RunId,
@@ -93,6 +94,12 @@ fn tables() -> Vec<Endpoint> {
         "The settings as a table",
         &[],
         config,
+    ));
+    tables.extend(figures(
+        csv_svg_and_png!("/api/runs/{id}/evaluation"),
+        "Newest, first and best value of every measure as a table",
+        &[],
+        evaluation,
     ));
     tables.extend(figures(
         csv_svg_and_png!("/api/runs/{id}/prototypes"),
@@ -178,6 +185,17 @@ async fn config(
     let value = serde_json::to_value(&*config).unwrap_or_default();
     settings(&mut text, String::new(), &value);
     table.of(&name, &title, text).await
+}
+
+async fn evaluation(
+    State(state): State<AppState>,
+    Path(id): Path<RunId>,
+    table: TableAnswer,
+) -> Result<Response, AppError> {
+    let name = format!("{id}-evaluation");
+    let title = format!("Evaluation of {id}");
+    let text = state.ask(move |studio| run_measures_table(studio, &id));
+    table.of(&name, &title, text.await?).await
 }
 
 /// A line for each setting, those of groups as `group.setting`.

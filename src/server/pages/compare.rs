@@ -6,6 +6,7 @@ mod curves;
 mod grouping;
 mod measures;
 mod pick;
+mod tables;
 
 use askama::Template;
 use axum::extract::{Query, State};
@@ -16,6 +17,7 @@ use self::curves::{ComparedChart, compared_charts};
 use self::grouping::Groupings;
 use self::measures::MeasureComparison;
 use self::pick::PickPage;
+pub(in crate::server) use self::tables::{grouping_table, measures_table, settings_table};
 use super::figures::grouped;
 use super::respond::{answer, html};
 use super::run_card::RunCard;
@@ -23,7 +25,7 @@ use super::shell::Shell;
 use crate::server::AppState;
 use crate::studio::{
     Compared, ComparisonAxis, FEWEST_COMPARED, MOST_COMPARED, RunId, RunView, Studio, StudioError,
-    listed_runs,
+    listed_runs, run_labels,
 };
 
 #[derive(Debug, Template)]
@@ -181,19 +183,13 @@ impl ComparePage {
 }
 
 fn compared_runs(views: &[RunView], query: &CompareQuery) -> Vec<ComparedRun> {
-    let label = |view: &RunView| {
-        let twins = views.iter().filter(|other| other.name == view.name).count();
-        match view.id.as_str().rsplit_once('-') {
-            Some((_, end)) if twins > 1 => format!("{} · {end}", view.name),
-            _ => view.name.clone(),
-        }
-    };
+    let labels = run_labels(views);
     let origin = |view: &RunView| {
         let fork = view.forked_from.as_ref()?;
-        let from = views.iter().find(|other| other.id == fork.run)?;
+        let from = views.iter().position(|other| other.id == fork.run)?;
         Some(format!(
             "fork of {} at step {}",
-            label(from),
+            labels[from],
             grouped(fork.step)
         ))
     };
@@ -204,7 +200,7 @@ fn compared_runs(views: &[RunView], query: &CompareQuery) -> Vec<ComparedRun> {
     };
     let run = |(place, view): (usize, &RunView)| ComparedRun {
         card: RunCard::new(view),
-        label: label(view),
+        label: labels[place].clone(),
         place: place + 1,
         origin: origin(view),
         without: without(place),

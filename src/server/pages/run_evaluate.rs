@@ -13,6 +13,7 @@ use super::respond::page;
 use super::run_card::RunCard;
 use super::shell::Shell;
 use crate::server::AppState;
+use crate::server::api::quoted;
 use crate::studio::{MOST_BUCKETS, RunId, RunView, SeriesQuery, Studio, StudioError};
 
 #[derive(Debug, Template)]
@@ -100,6 +101,36 @@ pub(super) async fn tables(
         MeasureTable::read(studio, &view, &config)
     })
     .await
+}
+
+/// The measures of a run as CSV text.
+///
+/// # Errors
+/// For a run that does not exist or cannot be read.
+pub(in crate::server) fn run_measures_table(
+    studio: &Studio,
+    id: &RunId,
+) -> Result<String, StudioError> {
+    studio.run(id)?;
+    let mut text = String::from("group,measure,unit,latest,step,first,best,best_step\n");
+    let all = GROUPS.iter();
+    for (group, measure) in all.flat_map(|group| group.measures.iter().map(move |m| (group, m))) {
+        let points = points(studio, id, measure.tag)?;
+        let (Some(first), Some(latest)) = (points.first(), points.last()) else {
+            continue;
+        };
+        let words = [group.title, measure.name, measure.unit].map(quoted);
+        let best = best(measure.better, &points)
+            .map_or_else(|| ",".to_owned(), |(step, value)| format!("{value},{step}"));
+        text += &format!(
+            "{},{},{},{},{best}\n",
+            words.join(","),
+            latest.1,
+            latest.0,
+            first.1
+        );
+    }
+    Ok(text)
 }
 
 impl MeasureTable {

@@ -1,8 +1,8 @@
 //! Random changes of a training picture, each a pure function of its drawn parameters.
 //!
 //! `protoclip-light` is RandomResizedCrop(0.5–1) → flip (½) → ColorJitter(.8, .8, .8, .2) (p .2) →
-//! grayscale (p .2) → Gaussian blur (p .2); `clip` is RandomResizedCrop(0.9–1) alone. The flip
-//! mirrors text, flags and hands too, as in the paper.
+//! grayscale (p .2) → Gaussian blur (p .2); `crop-gray` is its crop and grayscale, `clip` is
+//! RandomResizedCrop(0.9–1) alone. The flip mirrors text, flags and hands too, as in the paper.
 //!
 //! The reference blurs 224-pixel pictures with 21 taps and σ in 0.1–2 pixels. Both scale with the
 //! model size, so that a blur covers the same share of the picture; taps stay odd and at least 3,
@@ -76,6 +76,7 @@ pub(super) fn augment(
     let plan = match augmentation {
         Augmentation::None => return transform.evaluate_into(picture, size, values),
         Augmentation::Clip => Plan::clip(width, height, &mut random),
+        Augmentation::CropGray => Plan::crop_gray(width, height, &mut random),
         Augmentation::ProtoclipLight => Plan::light(width, height, size, &mut random),
     };
     plan.apply(transform, picture, size, values);
@@ -88,6 +89,16 @@ impl Plan {
             flip: false,
             jitter: Vec::new(),
             grayscale: false,
+            blur: None,
+        }
+    }
+
+    fn crop_gray(width: u32, height: u32, random: &mut impl RngExt) -> Self {
+        Self {
+            crop: random_crop(width, height, (0.5, 1.0), random),
+            grayscale: random.random_bool(0.2),
+            flip: false,
+            jitter: Vec::new(),
             blur: None,
         }
     }

@@ -109,7 +109,7 @@ pub(in crate::server::pages) const GROUPS: [GroupSpec; 7] = [
         optional(field("episode_size", "Episode size", Kind::Number, "Pairs sampled per episode.", "200000"), "whole data set"),
         field("schedule.infonce_episodes", "InfoNCE episodes", Kind::Number, "Leading episodes without prototype losses.", "1"),
         field("schedule.lit_episodes", "LiT episodes", Kind::Number, "Trailing episodes with the image tower locked.", "1"),
-        field("augmentation", "Augmentation", Kind::Choice(&[("protoclip-light", "protoclip-light"), ("clip", "clip"), ("none", "none")]), "Of the training pass only.", "protoclip-light"),
+        field("augmentation", "Augmentation", Kind::Choice(&[("protoclip-light", "protoclip-light"), ("crop-gray", "crop-gray"), ("clip", "clip"), ("none", "none")]), "Of the training pass only.", "protoclip-light"),
         field("precision", "Precision", Kind::Choice(&[("f32", "f32"), ("bf16", "bf16")]), "Of products on the CPU; bf16 is faster where doctor says so.", ""),
         field("fidelity", "Fidelity", Kind::Choice(&[("corrected", "corrected"), ("reference", "reference")]), "Correct the reference implementation's oddities, or keep them.", ""),
     ]},

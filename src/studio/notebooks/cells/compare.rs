@@ -5,19 +5,16 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::super::super::curves_figure::{CurvesFigure, FigureCurve};
-use super::super::super::figure::draw;
+use super::super::super::figure::{Palette, draw};
 use super::super::super::{
-    Compared, ComparisonAxis, ComparisonQuery, FigureFormat, RunId, RunView, Studio,
+    Compared, ComparisonAxis, ComparisonQuery, FigureFormat, RunView, Studio,
 };
 use super::super::output::{Made, MadeBlock, OutputLink, Table, number};
-use super::plot::axis_title;
 use super::values::Values;
 use super::{CellFailure, Context, provenance};
 
 /// Most curves that are compared in one cell.
 const MOST_METRICS: usize = 6;
-const DRAWN: usize = 800;
 
 pub(super) fn inputs(studio: &Studio, values: Values<'_>) -> Result<Value, CellFailure> {
     let runs = values.runs(studio)?;
@@ -47,9 +44,9 @@ pub(super) fn make(context: &Context<'_>) -> Result<Made, CellFailure> {
             tag: metric.clone(),
             axis,
             of,
-            points: DRAWN,
+            points: 0, // as many as the figure takes
         };
-        blocks.push(figure(studio, &runs, &query)?);
+        blocks.push(figure(studio, &query)?);
     }
     blocks.push(MadeBlock::Table(settings(studio, &runs)?));
     blocks.push(MadeBlock::Table(measures(&runs)));
@@ -71,49 +68,12 @@ pub(super) fn make(context: &Context<'_>) -> Result<Made, CellFailure> {
     })
 }
 
-fn figure(
-    studio: &Studio,
-    runs: &[RunView],
-    query: &ComparisonQuery,
-) -> Result<MadeBlock, CellFailure> {
-    let comparison = studio.compare(query)?;
-    if comparison.runs.iter().all(|curve| curve.points.is_empty()) {
-        let shared = studio.shared_tags(&query.runs)?;
-        let known: Vec<&str> = shared.keys().map(String::as_str).collect();
-        let tag = &query.tag;
-        return Err(format!("no run has {tag}; they share {}", known.join(", ")).into());
-    }
-    let name = |id: &RunId| {
-        runs.iter()
-            .find(|run| run.id == *id)
-            .map_or("", |run| run.name.as_str())
-    };
-    let curves = comparison.runs.into_iter().map(|curve| FigureCurve {
-        label: name(&curve.run).to_owned(),
-        marked: curve.total <= 40,
-        colour: None,
-        points: curve.points,
-    });
-    let title = match query.of {
-        Compared::Values => query.tag.clone(),
-        Compared::Difference => {
-            format!(
-                "{} minus that of {}",
-                query.tag,
-                runs.first().map_or("", |r| r.name.as_str())
-            )
-        }
-    };
-    let figure = CurvesFigure {
-        x_title: axis_title(query.axis).into(),
-        y_title: query.tag.clone(),
-        curves: curves.collect(),
-        title: title.clone(),
-    };
-    let names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
+fn figure(studio: &Studio, query: &ComparisonQuery) -> Result<MadeBlock, CellFailure> {
+    let figure = studio.comparison_curves(query, "", Palette::default())?;
+    let names: Vec<&str> = figure.curves.iter().map(|c| c.label.as_str()).collect();
     Ok(MadeBlock::Figure {
-        svg: draw(&figure, &title, FigureFormat::Svg)?.bytes,
-        alt: format!("{title}: {}", names.join(", ")),
+        svg: draw(&figure, &figure.title, FigureFormat::Svg)?.bytes,
+        alt: format!("{}: {}", figure.title, names.join(", ")),
     })
 }
 

@@ -64,7 +64,7 @@ pub(super) fn make(context: &Context<'_>) -> Result<Made, CellFailure> {
     };
     let figure = CurvesFigure {
         title: title.clone(),
-        x_title: axis_title(asked.axis).into(),
+        x_title: asked.axis.title().into(),
         y_title: match asked.metrics.as_slice() {
             [one] => one.clone(),
             _ => String::new(),
@@ -205,14 +205,6 @@ impl Asked {
                 href: format!("/compare?runs={}", several.join(",")),
             },
         }
-    }
-}
-
-pub(super) const fn axis_title(axis: ComparisonAxis) -> &'static str {
-    match axis {
-        ComparisonAxis::Step => "optimizer step",
-        ComparisonAxis::Samples => "pairs seen",
-        ComparisonAxis::Time => "seconds of training",
     }
 }
 

@@ -127,6 +127,34 @@ fn draws_depend_on_seed_episode_and_sample_alone() {
 }
 
 #[test]
+fn crop_and_grayscale_turn_a_fifth_of_the_pictures_gray_and_no_colour_into_another() {
+    let source = RgbImage::from_pixel(40, 40, Rgb([200, 40, 90]));
+    let mut transform = Transform::new();
+    let plain = transform.evaluate(&source, 8);
+    let mut grays = 0;
+    for sample in 0..1000 {
+        let mut values = vec![0.0; 3 * 8 * 8];
+        let kind = Augmentation::CropGray;
+        augment(
+            &mut transform,
+            &source,
+            8,
+            kind,
+            draw(sample, 0),
+            &mut values,
+        );
+        if values != plain {
+            let channel = |index: usize| values[index * 64] * STD[index] + MEAN[index];
+            assert!((channel(0) - channel(1)).abs() < 1e-5);
+            assert!((channel(0) - channel(2)).abs() < 1e-5);
+            grays += 1;
+        }
+    }
+    // Three standard deviations of 1,000 draws.
+    assert!((162..=238).contains(&grays), "{grays} of 1000");
+}
+
+#[test]
 fn every_augmentation_gives_finite_values_for_odd_pictures() {
     let mut transform = Transform::new();
     for (width, height) in [(1, 1), (1, 300), (300, 1), (7, 5)] {
@@ -134,6 +162,7 @@ fn every_augmentation_gives_finite_values_for_odd_pictures() {
         for kind in [
             Augmentation::None,
             Augmentation::Clip,
+            Augmentation::CropGray,
             Augmentation::ProtoclipLight,
         ] {
             for sample in 0..20 {
