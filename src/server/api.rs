@@ -27,6 +27,7 @@ mod work;
 use super::endpoint::Endpoint;
 
 pub(super) use checkpoints::id_of as checkpoint_id;
+pub(super) use csv::quoted;
 pub(super) use notebooks::name_of as notebook_name;
 
 const JSON: &str = "application/json";

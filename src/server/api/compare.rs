@@ -97,7 +97,9 @@ fn tables() -> Vec<Endpoint> {
             grouping,
         ),
     ]
-    .concat()
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 #[derive(Deserialize)]
