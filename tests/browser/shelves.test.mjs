@@ -130,6 +130,9 @@ test("curves of other programs become runs with charts, and say what they lack",
   await tab.page.getByRole("button", { name: "Import curves" }).click();
   const link = tab.page.getByRole("link", { name: "baseline", exact: true });
   await until("the run", () => link.isVisible());
+  // The list loads itself again when a piece of work ends.
+  await until("the end of the import", async () => (await studio.api("GET", "/api/work")).every((piece) => piece.state !== "running"));
+  await tab.page.goto(`${studio.url}/runs`);
   for (const scheme of ["light", "dark"]) {
     await tab.page.emulateMedia({ colorScheme: scheme });
     await assertAccessible(tab.page, `the list of runs in ${scheme}`);
