@@ -106,13 +106,13 @@ impl Painting for TableFigure {
                     false => (left, HPos::Left),
                 };
                 let style = font(TEXT).pos(Pos::new(side, VPos::Top));
-                area.draw(&Text::new(cell.as_str(), (at, top + 2), style))?;
+                area.draw(&Text::new(cell.as_str(), (at, top + 5), style))?;
                 left += width + GUTTER;
             }
         }
         if self.omitted > 0 {
             let more = format!("and {} more rows in the CSV file", self.omitted);
-            let top = HEAD + ROW * self.rows.len() as i32 + 2;
+            let top = HEAD + ROW * self.rows.len() as i32 + 5;
             area.draw(&Text::new(more, (MARGIN, top), font(TEXT)))?;
         }
         area.present()?;
