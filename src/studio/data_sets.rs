@@ -81,7 +81,8 @@ const STATISTICS_CAPTIONS: usize = 50_000;
 impl DataSetId {
     /// The id of the data set with these settings.
     pub fn of(config: &DataConfig) -> Self {
-        if config.source == DataSource::Builtin {
+        // Pairs that are held out make another data set of it.
+        if config.source == DataSource::Builtin && config.holdout.is_none() {
             return Self("builtin".into());
         }
         let text = serde_json::to_vec(config).unwrap_or_default();
@@ -259,6 +260,20 @@ mod tests {
         assert_eq!(id, DataSetId::of(&csv));
         assert_eq!(id.as_str().len(), 16);
         assert!(!id.as_str().contains("secret"));
+    }
+
+    #[test]
+    fn the_built_in_data_without_held_out_pairs_is_another_set() {
+        let whole = DataConfig::default();
+        let part = DataConfig {
+            holdout: Some("sha1:10".parse().expect("a rule")),
+            ..DataConfig::default()
+        };
+        assert_ne!(DataSetId::of(&whole), DataSetId::of(&part));
+        let sets = DataSets::default();
+        sets.register(&whole);
+        let open = |config| sets.open(config, &|_, _| true).expect("opens").source.len();
+        assert!(open(&part) < open(&whole));
     }
 
     #[test]
