@@ -1,4 +1,5 @@
-//! Pairs from Parquet files: pictures as bytes or paths in one column, captions in another.
+//! Pairs from Parquet files: pictures as bytes or paths in one column, captions in another, one per row or
+//! a list of several.
 //!
 //! Hugging Face's layout, a structure of `bytes` and `path`, is one of those. [`ParquetSource::open`]
 //! reads all rows once, row group after row group in parallel, and keeps captions and file names in
@@ -232,13 +233,17 @@ impl PairSource for ParquetSource {
         self.index.record_number(sample)
     }
 
-    /// The name of the picture where the file has it, else the number of the row.
+    /// The name of the picture where the file has it, else the number of the row's first caption: a split by
+    /// hash keeps the captions of a picture together.
     fn key(&self, sample: SampleId) -> Result<String, DataError> {
         self.located(sample)?;
         let stem = Path::new(self.index.path(sample)).file_stem();
         Ok(match stem {
             Some(stem) => stem.to_string_lossy().into_owned(),
-            None => self.record_number(sample).to_string(),
+            None => {
+                let first = self.index.first_of_row(sample);
+                self.record_number(first).to_string()
+            }
         })
     }
 

@@ -35,6 +35,8 @@ pub(super) struct Columns {
     /// Their paths, or names.
     pub(super) path: Option<Leaf>,
     pub(super) caption: Leaf,
+    /// Whether each row has a list of captions rather than one.
+    pub(super) captions_are_lists: bool,
     pub(super) labels: Vec<Label>,
 }
 
@@ -72,16 +74,12 @@ impl Columns {
                 classes: class_names(file, &name).unwrap_or_default(),
             })
         });
-        let caption_leaf = single(schema, &caption)?;
-        if caption_leaf.kind != LeafKind::Bytes {
-            return Err(format!(
-                "column {caption:?} holds no text; set data.caption_column to one that does"
-            ));
-        }
+        let (caption, captions_are_lists) = captions(schema, &caption)?;
         Ok(Self {
             bytes,
             path,
-            caption: caption_leaf,
+            caption,
+            captions_are_lists,
             labels: labels.collect::<Result<_, String>>()?,
         })
     }
@@ -136,17 +134,47 @@ fn single(schema: &SchemaDescriptor, column: &str) -> Result<Leaf, String> {
     })
 }
 
-fn leaf_at(place: usize, leaf: &ColumnDescriptor) -> Option<Leaf> {
-    let kind = match leaf.physical_type() {
-        Physical::BYTE_ARRAY => LeafKind::Bytes,
-        Physical::BOOLEAN => LeafKind::Boolean,
-        Physical::INT32 => LeafKind::Int32,
-        Physical::INT64 => LeafKind::Int64,
-        Physical::FLOAT => LeafKind::Float,
-        Physical::DOUBLE => LeafKind::Double,
-        Physical::INT96 | Physical::FIXED_LEN_BYTE_ARRAY => return None,
+/// A column of texts, or of lists of them, and which of both it is.
+fn captions(schema: &SchemaDescriptor, column: &str) -> Result<(Leaf, bool), String> {
+    let found: Vec<_> = leaves(schema, column).collect();
+    let lists = match &found[..] {
+        [(place, leaf, _)] if leaf.max_rep_level() == 1 => Some((*place, *leaf)),
+        _ => None,
     };
+    let (leaf, are_lists) = match lists {
+        Some((place, leaf)) => {
+            let kind = kind_of(leaf).ok_or_else(|| no_text(column))?;
+            (Leaf { place, kind }, true)
+        }
+        None => (single(schema, column)?, false),
+    };
+    match leaf.kind {
+        LeafKind::Bytes => Ok((leaf, are_lists)),
+        _ => Err(no_text(column)),
+    }
+}
+
+fn no_text(column: &str) -> String {
+    format!(
+        "column {column:?} holds no text; set data.caption_column to one with texts or lists of texts"
+    )
+}
+
+fn leaf_at(place: usize, leaf: &ColumnDescriptor) -> Option<Leaf> {
+    let kind = kind_of(leaf)?;
     (leaf.max_rep_level() == 0).then_some(Leaf { place, kind })
+}
+
+fn kind_of(leaf: &ColumnDescriptor) -> Option<LeafKind> {
+    match leaf.physical_type() {
+        Physical::BYTE_ARRAY => Some(LeafKind::Bytes),
+        Physical::BOOLEAN => Some(LeafKind::Boolean),
+        Physical::INT32 => Some(LeafKind::Int32),
+        Physical::INT64 => Some(LeafKind::Int64),
+        Physical::FLOAT => Some(LeafKind::Float),
+        Physical::DOUBLE => Some(LeafKind::Double),
+        Physical::INT96 | Physical::FIXED_LEN_BYTE_ARRAY => None,
+    }
 }
 
 /// Pictures and paths of a column: a structure of `bytes` and `path`, bytes, or text that is a path.

@@ -194,6 +194,58 @@ impl Cells {
     }
 }
 
+impl Cells {
+    /// The next `rows` rows of a column of lists of text: for each its texts, none where there is no list
+    /// or an empty one.
+    pub(super) fn take_lists(&mut self, rows: usize) -> Result<Vec<Vec<Cell>>, String> {
+        let depth = self.depth;
+        let lists = guarded(|| match &mut self.reader {
+            ColumnReader::ByteArrayColumnReader(r) => taken_lists(r, rows, depth),
+            _ => Err(absent("type of column")),
+        })?;
+        match lists.len() == rows {
+            true => Ok(lists),
+            false => Err(format!(
+                "the column ends after {} more rows, wanted {rows}",
+                lists.len()
+            )),
+        }
+    }
+}
+
+fn taken_lists(
+    reader: &mut ColumnReaderImpl<ByteArrayType>,
+    rows: usize,
+    depth: i16,
+) -> ParquetResult<Vec<Vec<Cell>>> {
+    let (mut levels, mut repeats, mut values) = (Vec::new(), Vec::new(), Vec::new());
+    let mut read = 0;
+    while read < rows {
+        let (more, ..) = reader.read_records(
+            rows - read,
+            Some(&mut levels),
+            Some(&mut repeats),
+            &mut values,
+        )?;
+        if more == 0 {
+            break;
+        }
+        read += more;
+    }
+    let mut values = values.iter();
+    let mut lists: Vec<Vec<Cell>> = Vec::with_capacity(read);
+    for (&level, &repeat) in levels.iter().zip(&repeats) {
+        if repeat == 0 {
+            lists.push(Vec::new());
+        }
+        let text = (level == depth).then(|| values.next()).flatten();
+        if let (Some(text), Some(list)) = (text, lists.last_mut()) {
+            list.push(Cell::Bytes(Bytes::copy_from_slice(text.data())));
+        }
+    }
+    Ok(lists)
+}
+
 fn taken<T: DataType>(
     reader: &mut ColumnReaderImpl<T>,
     rows: usize,

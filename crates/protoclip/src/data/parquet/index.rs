@@ -51,16 +51,33 @@ impl Index {
         self.paths.push(path);
     }
 
-    /// Finds out which rows name the same picture; those without a name have one of their own.
+    /// Finds out which pairs have the same picture: those of one row, and of rows that name the same one.
     pub(super) fn find_shared(&mut self) {
         let mut shared = SharedPictures::default();
         for sample in 0..self.len() as SampleId {
             match self.path(sample) {
-                "" => shared.add(Path::new(&format!("\0{sample}"))),
+                "" => shared.add(Path::new(&format!("\0{:?}", self.row_of(sample)))),
                 path => shared.add(Path::new(path)),
             }
         }
         self.pictures = shared.shared();
+    }
+
+    /// File, row group and row of a pair.
+    fn row_of(&self, sample: SampleId) -> Option<(u32, u32, u32)> {
+        let sample = sample as usize;
+        let (file, group) = (self.files.get(sample)?, self.groups.get(sample)?);
+        Some((*file, *group, *self.rows.get(sample)?))
+    }
+
+    /// The first usable pair of the same row.
+    pub(super) fn first_of_row(&self, sample: SampleId) -> SampleId {
+        let row = self.row_of(sample);
+        let before = (0..sample).rev();
+        before
+            .take_while(|&other| self.row_of(other) == row)
+            .last()
+            .unwrap_or(sample)
     }
 
     pub(super) fn locate(&self, sample: SampleId) -> Option<Located> {

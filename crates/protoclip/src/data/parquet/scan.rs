@@ -106,7 +106,7 @@ impl Joined {
         let name = opened.file.name();
         let first = self.report.rows;
         for row in &scan.usable {
-            let record = u32::try_from(first + row.row as u64)
+            let record = u32::try_from(first + row.number as u64)
                 .map_err(|_| DataError::format(&name, "more than 4,294,967,295 rows"))?;
             let located = Located {
                 file,
@@ -127,20 +127,22 @@ impl Joined {
                 classes.push(class);
             }
         }
-        for (row, reason, detail) in scan.skipped {
+        for (number, row, reason, detail) in scan.skipped {
             let place = super::place(&name, group, row);
             self.report
-                .note(first + row as u64 + 1, place, reason, detail);
+                .note(first + number as u64 + 1, place, reason, detail);
         }
+        let read = first + scan.captions as u64;
+        self.report.rows = read;
         if let Some((row, message)) = scan.broken {
-            let lost = (opened.file.rows(group) - row.min(opened.file.rows(group))).max(1) as u64;
+            let left = opened.file.rows(group).saturating_sub(row) as u64;
+            let lost = left.max(1);
+            self.report.rows += left;
             let place = super::place(&name, group, row);
             let detail = format!("{message}; {lost} rows from here on are lost");
             let reason = SkipReason::BrokenShard;
-            self.report
-                .note_many(lost, first + row as u64 + 1, place, reason, detail);
+            self.report.note_many(lost, read + 1, place, reason, detail);
         }
-        self.report.rows += opened.file.rows(group) as u64;
         Ok(())
     }
 

@@ -143,6 +143,9 @@ fn pictures_come_back_from_any_row_group_in_any_order() {
         Compression::UNCOMPRESSED,
         Compression::SNAPPY,
         Compression::GZIP(Default::default()),
+        Compression::ZSTD(Default::default()),
+        Compression::LZ4_RAW,
+        Compression::LZ4,
     ] {
         let groups = [rows[..40].to_vec(), rows[40..].to_vec()];
         let folder = Folder::new(&[("t.parquet", file(STRUCTURE, &groups, compression))]);
@@ -277,6 +280,104 @@ fn what_is_broken_is_listed_with_row_group_and_row() {
     );
     assert_eq!((report.rows, report.skipped), (10, 8));
     assert_eq!(source.record_number(1), 1);
+}
+
+/// Rows of a picture's bytes with a list of captions: `None` is no list, an inner `None` no text.
+fn lists(rows: &[(u8, Option<Vec<Option<&str>>>)], required_key: bool) -> Vec<u8> {
+    let element = match required_key {
+        true => "required",
+        false => "optional",
+    };
+    let schema = format!(
+        "message schema {{
+            required binary image;
+            optional group caption (LIST) {{ repeated group list {{ {element} binary element (UTF8); }} }}
+        }}"
+    );
+    let schema = Arc::new(parse_message_type(&schema).expect("a schema"));
+    let properties = WriterProperties::builder()
+        .set_data_page_row_count_limit(2)
+        .set_write_batch_size(1)
+        .build();
+    let full = 3 - i16::from(required_key);
+    let mut bytes = Vec::new();
+    let mut writer =
+        SerializedFileWriter::new(&mut bytes, schema, Arc::new(properties)).expect("a writer");
+    for rows in rows.chunks(3) {
+        let mut group = writer.next_row_group().expect("a group");
+        let mut column = group.next_column().expect("a column").expect("one more");
+        let pictures: Vec<ByteArray> = rows.iter().map(|row| png(row.0).into()).collect();
+        let typed = column.typed::<ByteArrayType>();
+        typed.write_batch(&pictures, None, None).expect("writes");
+        column.close().expect("closes");
+        let (mut values, mut levels, mut repeats) = (Vec::new(), Vec::new(), Vec::new());
+        for (_, captions) in rows {
+            let texts = captions.as_deref().unwrap_or_default();
+            if texts.is_empty() {
+                levels.push(i16::from(captions.is_some()));
+                repeats.push(0);
+            }
+            for (place, text) in texts.iter().enumerate() {
+                repeats.push(i16::from(place > 0));
+                levels.push(full - i16::from(text.is_none()));
+                values.extend(text.map(ByteArray::from));
+            }
+        }
+        let mut column = group.next_column().expect("a column").expect("one more");
+        let typed = column.typed::<ByteArrayType>();
+        typed
+            .write_batch(&values, Some(&levels), Some(&repeats))
+            .expect("writes");
+        column.close().expect("closes");
+        group.close().expect("closes");
+    }
+    writer.close().expect("closes");
+    bytes
+}
+
+#[test]
+fn each_text_of_a_list_is_a_pair_and_those_of_a_row_share_its_picture() {
+    let rows = [
+        (1, Some(vec![Some("one"), Some("eins"), Some("un")])),
+        (2, Some(vec![])),
+        (3, Some(vec![Some("three")])),
+        (4, None),
+        (5, Some(vec![Some(" "), None, Some("five"), Some("fünf")])),
+    ];
+    let folder = Folder::new(&[("t.parquet", lists(&rows, false))]);
+    let source = folder.open().expect("opens");
+    let all = ["one", "eins", "un", "three", "five", "fünf"];
+    assert_eq!(captions(&source), all);
+    let shades: Vec<u8> = (0..6).map(|sample| shade(&source, sample)).collect();
+    assert_eq!(shades, [1, 1, 1, 3, 5, 5]);
+    assert_eq!(source.picture_groups(), Some(&[0, 0, 0, 1, 2, 2][..]));
+    let keys: Vec<String> = (0..6).map(|s| source.key(s).expect("a key")).collect();
+    assert_eq!(
+        keys,
+        ["0", "0", "0", "4", "7", "7"],
+        "a split keeps them together"
+    );
+    let report = source.skipped();
+    // A row without captions counts as one, and so do empty captions; no text at all is none.
+    assert_eq!((report.rows, report.skipped), (9, 3));
+    let places: Vec<&str> = report.listed.iter().map(|row| row.place.as_str()).collect();
+    assert_eq!(
+        places,
+        [
+            "t.parquet, row group 1, row 2",
+            "t.parquet, row group 2, row 1",
+            "t.parquet, row group 2, row 2"
+        ]
+    );
+    assert_eq!(source.record_number(4), 7);
+    let rows: Vec<_> = (0..40)
+        .map(|n| (n, Some(vec![Some("a"); usize::from(n % 4)])))
+        .collect();
+    let folder = Folder::new(&[("t.parquet", lists(&rows, true))]);
+    let source = folder.open().expect("opens");
+    assert_eq!((source.len(), source.skipped().skipped), (60, 10));
+    assert_eq!(shade(&source, 59), 39);
+    assert_eq!(shade(&source, 0), 1);
 }
 
 #[test]

@@ -19,7 +19,10 @@ const DIGESTED: usize = 4096;
 #[derive(Debug, Default)]
 pub(super) struct GroupScan {
     pub(super) usable: Vec<UsableRow>,
-    pub(super) skipped: Vec<(usize, SkipReason, String)>,
+    /// Number among the captions of the group, row, reason and detail.
+    pub(super) skipped: Vec<(usize, usize, SkipReason, String)>,
+    /// Captions of the rows that were read; a row without any counts as one.
+    pub(super) captions: usize,
     /// Classes of each label column, numbered within the group.
     pub(super) classes: Vec<Classes>,
     /// The row from which on nothing can be read, and why.
@@ -31,6 +34,8 @@ pub(super) struct GroupScan {
 pub(super) struct UsableRow {
     /// Within the row group, from 0.
     pub(super) row: usize,
+    /// Number among the captions of the group, from 0; the row itself where each has one caption.
+    pub(super) number: usize,
     pub(super) caption: String,
     pub(super) path: String,
     pub(super) in_file: bool,
@@ -41,6 +46,7 @@ pub(super) struct UsableRow {
 /// The columns of one row group, at the same row.
 struct Readers {
     caption: Cells,
+    captions_are_lists: bool,
     bytes: Option<Cells>,
     path: Option<Cells>,
     labels: Vec<Cells>,
@@ -89,6 +95,7 @@ impl Readers {
         let columns = &opened.columns;
         Ok(Self {
             caption: column(columns.caption)?,
+            captions_are_lists: columns.captions_are_lists,
             bytes: columns.bytes.map(column).transpose()?,
             path: columns.path.map(column).transpose()?,
             labels: columns
@@ -105,7 +112,13 @@ impl Readers {
             None => Ok(vec![Cell::Null; rows]),
         };
         Ok(Taken {
-            captions: self.caption.take(rows)?,
+            captions: match self.captions_are_lists {
+                true => self.caption.take_lists(rows)?,
+                false => {
+                    let cells = self.caption.take(rows)?.into_iter();
+                    cells.map(|cell| vec![cell]).collect()
+                }
+            },
             bytes: optional(&mut self.bytes)?,
             paths: optional(&mut self.path)?,
             labels: self
@@ -119,7 +132,8 @@ impl Readers {
 
 /// Some rows, column by column.
 struct Taken {
-    captions: Vec<Cell>,
+    /// Those of each row.
+    captions: Vec<Vec<Cell>>,
     bytes: Vec<Cell>,
     paths: Vec<Cell>,
     labels: Vec<Vec<Cell>>,
@@ -134,24 +148,35 @@ impl GroupScan {
         labels: &[Label],
     ) {
         let pictures = taken.bytes.iter().zip(&taken.paths);
-        for (at, (caption, (bytes, path))) in taken.captions.iter().zip(pictures).enumerate() {
+        for (at, (captions, (bytes, path))) in taken.captions.iter().zip(pictures).enumerate() {
             let row = start + at;
-            match usable(row, caption, (bytes, path), folder) {
-                Ok(mut usable) => {
-                    let columns = labels.iter().zip(&mut self.classes).zip(&taken.labels);
-                    usable.labels = columns
-                        .map(|((label, classes), cells)| classes.index(&class(label, &cells[at])))
-                        .collect();
-                    self.usable.push(usable);
+            // A row without a caption is one that cannot be used.
+            let captions = match captions.is_empty() {
+                true => &[Cell::Null],
+                false => &captions[..],
+            };
+            for caption in captions {
+                let number = self.captions;
+                self.captions += 1;
+                match usable((row, number), caption, (bytes, path), folder) {
+                    Ok(mut usable) => {
+                        let columns = labels.iter().zip(&mut self.classes).zip(&taken.labels);
+                        usable.labels = columns
+                            .map(|((label, classes), cells)| {
+                                classes.index(&class(label, &cells[at]))
+                            })
+                            .collect();
+                        self.usable.push(usable);
+                    }
+                    Err((reason, detail)) => self.skipped.push((number, row, reason, detail)),
                 }
-                Err((reason, detail)) => self.skipped.push((row, reason, detail)),
             }
         }
     }
 }
 
 fn usable(
-    row: usize,
+    (row, number): (usize, usize),
     caption: &Cell,
     (bytes, path): (&Cell, &Cell),
     (folder, pictures): (&Path, &PictureFolder),
@@ -183,6 +208,7 @@ fn usable(
     };
     Ok(UsableRow {
         row,
+        number,
         caption,
         path,
         in_file,
