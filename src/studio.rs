@@ -8,6 +8,7 @@
 //! Locks, in the order in which they may be nested: desk, one run's recorder, live.
 
 mod ancestry;
+mod augmentation;
 mod batch;
 mod changes;
 mod checkpoints;
@@ -68,6 +69,7 @@ use protoclip::config::{ConfigErrors, RunConfig};
 use protoclip::device::DeviceChoice;
 use protoclip::prototypes::FeatureSnapshot;
 
+pub use augmentation::{AugmentationQuery, LARGEST_PREVIEW, PREVIEWED, VARIANTS, strip_size};
 pub use batch::{BatchBlock, BatchCells, BatchPair, BatchQuery, BatchView, MOST_SHOWN, PushedPair};
 pub use changes::{ChangeId, ChangeView};
 pub use checkpoints::{
@@ -82,9 +84,9 @@ pub use create::{new_run, start_problems};
 pub use curve_import::{CurveRequest, ImportedCurves, import_curves};
 pub use data_dir::DataDir;
 pub use data_sets::{
-    CaptionSummary, ClassCount, DataSet, DataSetId, DataSetView, DataSets, ListedDataSet,
-    MOST_PAIRS, MOST_REPEATS, PairPage, PairQuery, PairView, RepeatedPicture, RepeatedPictures,
-    SEARCHED,
+    CaptionSummary, ClassCount, DataSet, DataSetId, DataSetView, DataSets, FinishedTeacher,
+    ListedDataSet, MOST_PAIRS, MOST_REPEATS, PairPage, PairQuery, PairView, RepeatedPicture,
+    RepeatedPictures, SEARCHED, TeacherRequest, TeacherView,
 };
 pub use edit::RunEdit;
 pub use embeddings::{EmbeddingQuery, FeatureKind};

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use protoclip::config::DataConfig;
 use protoclip::data;
 use protoclip::device::DeviceChoice;
-use protoclip::teacher::{FeatureFile, SentenceEncoder, TeacherError};
+use protoclip::teacher::{FeatureFile, SentenceEncoder, TeacherError, missing_files};
 
 use super::UsageError;
 use super::data_path::data_at;
@@ -21,6 +21,14 @@ pub(super) fn teacher(settings: TeacherSettings) -> anyhow::Result<()> {
     if !settings.model.is_dir() {
         let model = settings.model.display();
         let message = format!("--model {model}: give the directory of a Hugging Face encoder");
+        return Err(UsageError(message).into());
+    }
+    let missing = missing_files(&settings.model);
+    if !missing.is_empty() {
+        let (model, missing) = (settings.model.display(), missing.join(" and no "));
+        let message = format!(
+            "--model {model} has no {missing}; give the directory of a Hugging Face encoder"
+        );
         return Err(UsageError(message).into());
     }
     let device = DeviceChoice::parse(&settings.device)

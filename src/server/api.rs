@@ -1,5 +1,6 @@
 //! The JSON API, one file per noun.
 
+mod augmentation;
 mod batch;
 mod changes;
 mod checkpoints;
@@ -22,6 +23,7 @@ mod series;
 mod steering;
 mod storage;
 mod supervision;
+mod teachers;
 mod work;
 
 use super::endpoint::Endpoint;
@@ -50,6 +52,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         compare::endpoints(),
         exports::endpoints(),
         data_sets::endpoints(),
+        teachers::endpoints(),
+        augmentation::endpoints(),
         checkpoints::endpoints(),
         work::endpoints(),
         maps::endpoints(),

@@ -128,6 +128,12 @@ fn schemas() -> Value {
             "data_set": {"type": "string", "description": "id; empty for the run's own data"},
             "probe": {"type": "boolean"},
         }},
+        "Teacher": {"type": "object", "required": ["model"], "properties": {
+            "model": {"type": "string", "description":
+                "folder of a Hugging Face BERT or RoBERTa model on the server's machine"},
+            "dim": {"type": "integer", "default": 64, "description":
+                "principal components that are kept; 0 keeps all numbers"},
+        }},
         "MapKey": {"type": "object", "properties": {
             "step": {"type": "integer"},
             "space": {"type": "string", "enum": ["image", "text", "joint"]},

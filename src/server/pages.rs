@@ -74,6 +74,7 @@ fn shelves() -> Vec<Route> {
         post("/datasets/{id}/open", data_sets::open),
         post("/datasets/{id}/pictures", data_sets::compare_pictures),
         post("/datasets/{id}/relink", data_sets::relink),
+        post("/datasets/{id}/teacher", data_set::make_teacher),
         get("/notebooks", notebooks::list),
         post("/notebooks", notebooks::create),
         get("/notebooks/{name}", notebook::one),
@@ -96,6 +97,7 @@ fn shelves() -> Vec<Route> {
         post("/runs/import", runs::import),
         get("/runs/new", new_run::form),
         post("/runs/new", new_run::submit),
+        get("/fragments/augmentation", new_run::augmentation),
     ]
 }
 

@@ -6,8 +6,8 @@ use super::lock_file::{Acquired, LockFile};
 use super::run_directory::RunDirectory;
 use super::{RunId, StudioError};
 
-/// Paths of a data directory: `runs/<id>/`, `trash/<id>/`, `checkpoints/<name>/` of imported models, and
-/// the lock of the server.
+/// Paths of a data directory: `runs/<id>/`, `trash/<id>/`, `checkpoints/<name>/` of imported models,
+/// `teachers/` with features of captions, and the lock of the server.
 #[derive(Debug, Clone)]
 pub struct DataDir {
     root: PathBuf,
@@ -55,6 +55,11 @@ impl DataDir {
     /// Where deleted runs are.
     pub fn trash(&self) -> PathBuf {
         self.root.join("trash")
+    }
+
+    /// Where features of external teachers are; absent before the first are made.
+    pub fn teachers(&self) -> PathBuf {
+        self.root.join("teachers")
     }
 
     /// The directory of a run that exists or is about to.

@@ -3,6 +3,7 @@
 mod browser;
 mod catalogue;
 mod repeats;
+mod teacher;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,12 +17,14 @@ use serde::{Deserialize, Serialize};
 use super::picture_hashes::PictureHashes;
 use super::{Studio, StudioError};
 
+pub(super) use browser::pair;
 pub use browser::{
     CaptionSummary, ClassCount, MOST_PAIRS, PairPage, PairQuery, PairView, SEARCHED,
 };
 pub use catalogue::ListedDataSet;
 pub(super) use catalogue::{path_problem, recall, replace_remembered};
 pub use repeats::{MOST_REPEATS, RepeatedPicture, RepeatedPictures};
+pub use teacher::{FinishedTeacher, TeacherRequest, TeacherView};
 
 /// Names a data set in URLs: `builtin`, or a hash of its settings.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -1,5 +1,5 @@
 //! Work in the background that is no run: checking, measuring, importing and exporting checkpoints,
-//! opening data sets.
+//! opening data sets, making features of teachers.
 //!
 //! Each piece has an own thread that yields to everything else. Pages ask how far it is; a person
 //! can cancel it. Only a few work at the same time, and the last ones that ended stay listed.
@@ -30,6 +30,7 @@ pub enum WorkKind {
     ImportCurves,
     OpenData,
     ComparePictures,
+    MakeTeacher,
 }
 
 /// Where a piece of work is.
@@ -55,6 +56,8 @@ pub struct WorkView {
     /// Of `total`, in the unit of the phase; `total` is 0 while unknown.
     pub done: u64,
     pub total: u64,
+    /// How many of them in a second, where that is measured.
+    pub per_second: Option<f64>,
     /// Since it was started, until it ended.
     pub seconds: f64,
     /// What came of it, or why nothing did.
@@ -101,12 +104,22 @@ impl WorkFailure {
 impl WorkProgress {
     /// Notes how far the work is. `false` when it was cancelled.
     pub(super) fn report(&self, phase: &str, done: u64, total: u64) -> bool {
+        self.note(phase, (done, total), None)
+    }
+
+    /// The same with how many of them are done in a second.
+    pub(super) fn report_speed(&self, phase: &str, done_of: (u64, u64), per_second: f64) -> bool {
+        self.note(phase, done_of, Some(per_second))
+    }
+
+    fn note(&self, phase: &str, (done, total): (u64, u64), per_second: Option<f64>) -> bool {
         let mut entries = self.board.entries();
         if let Some(entry) = entries.iter_mut().find(|entry| entry.view.id == self.id) {
             if entry.view.phase != phase {
                 phase.clone_into(&mut entry.view.phase);
             }
             (entry.view.done, entry.view.total) = (done, total);
+            entry.view.per_second = per_second;
         }
         self.go_on()
     }
@@ -177,6 +190,7 @@ impl WorkBoard {
             phase: "starting".into(),
             done: 0,
             total: 0,
+            per_second: None,
             seconds: 0.0,
             message: None,
             field: None,

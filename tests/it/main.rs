@@ -5,6 +5,7 @@
 )]
 
 mod architecture;
+mod augmentation;
 mod bench;
 mod checkpoints;
 mod compare;
@@ -34,4 +35,5 @@ mod settings;
 mod sources;
 mod steering;
 mod support;
+mod teachers;
 mod weights;

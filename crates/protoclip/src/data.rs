@@ -20,6 +20,7 @@ mod labelling;
 mod parquet;
 mod picture_folder;
 mod presence;
+mod preview;
 mod sampler;
 #[cfg(test)]
 pub(crate) mod scripted;
@@ -37,7 +38,9 @@ use std::sync::Arc;
 
 use crate::config::{DataConfig, DataFacts, DataSource};
 
-pub use batcher::{Batch, BatchMode, Batcher, BatcherConfig, Batches, PREFETCH, Replacement};
+pub use batcher::{
+    Batch, BatchMode, Batcher, BatcherConfig, Batches, CACHE_BYTES, PREFETCH, Replacement,
+};
 pub use builtin::BuiltinSource;
 pub use cache_folder::{CacheFolder, keep_indexes_in};
 pub use coco::CocoSource;
@@ -48,6 +51,7 @@ pub use failures::{SkipReason, SkipReport, SkippedRow};
 pub use folder::FolderSource;
 pub use parquet::ParquetSource;
 pub use presence::{absence, kind_of, stamp};
+pub use preview::{TrainingPictures, picture_of};
 pub use sampler::EpisodeSampler;
 pub use split::{held_out, training_part};
 pub use transform::{MEAN, STD, Transform};

@@ -17,7 +17,7 @@ use crate::data::DataError;
 use crate::model::weights::WeightsError;
 pub use bert_config::BertConfig;
 pub use feature_file::{FeatureFile, WrittenFeatures};
-pub use sentences::{EncodeProgress, SentenceEncoder};
+pub use sentences::{EncodeProgress, SentenceEncoder, missing_files};
 
 /// Why a text encoder cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,8 @@
-//! `/datasets/{id}`: the pairs of a data set page by page, its words, classes, repeats and broken rows.
+//! `/datasets/{id}`: the pairs of a data set page by page, its words, classes, repeats, broken rows and
+//! teacher features.
 
 mod repeats;
+mod teachers;
 
 use askama::Template;
 use axum::extract::{Path, Query, State};
@@ -9,6 +11,7 @@ use protoclip::config::DataSource;
 use serde::{Deserialize, Serialize};
 
 use self::repeats::Repeats;
+use self::teachers::{Teacher, TeacherForm};
 use super::address::address;
 use super::figures::{NONE, figure, grouped, percent_of};
 use super::home::Fact;
@@ -20,6 +23,8 @@ use crate::studio::{
     CaptionSummary, ClassCount, DataSetId, DataSetView, ListedDataSet, PairPage, PairQuery, RunId,
     Studio, StudioError,
 };
+
+pub(super) use self::teachers::make as make_teacher;
 
 /// What the address asks for.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
@@ -46,6 +51,7 @@ struct DataSetPage {
     /// Absent until the data set is open.
     content: Option<Content>,
     runs: Vec<RunId>,
+    teacher: TeacherForm,
 }
 
 #[derive(Debug)]
@@ -59,6 +65,7 @@ struct Content {
     words: Vec<Linked>,
     repeated: Vec<Linked>,
     pictures: Repeats,
+    teachers: Vec<Teacher>,
     columns: Vec<Column>,
     reasons: Vec<(String, String)>,
     broken: Vec<BrokenRow>,
@@ -109,7 +116,8 @@ pub(super) async fn one(
     Query(query): Query<BrowseQuery>,
 ) -> Response {
     page(state, shell, move |studio, shell| {
-        DataSetPage::new(studio, shell, &DataSetId::from(id.as_str()), query)
+        let id = DataSetId::from(id.as_str());
+        DataSetPage::new(studio, shell, &id, query, TeacherForm::default())
     })
     .await
 }
@@ -120,6 +128,7 @@ impl DataSetPage {
         shell: Shell,
         id: &DataSetId,
         query: BrowseQuery,
+        teacher: TeacherForm,
     ) -> Result<Self, StudioError> {
         let listed = studio.data_sets().into_iter().find(|set| set.id == *id);
         let work = WorkList::new(studio, shell.clone(), id.as_str());
@@ -149,6 +158,7 @@ impl DataSetPage {
             movable: listed.source != DataSource::Builtin,
             content,
             runs: listed.runs,
+            teacher,
         })
     }
 }
@@ -183,6 +193,7 @@ impl Content {
             words: linked(&summary.words, &path),
             repeated: linked(&summary.repeated, &path),
             pictures: Repeats::read(studio, id)?,
+            teachers: Teacher::read(studio, id)?,
             columns: studio
                 .classes(id)?
                 .into_iter()

@@ -1,6 +1,7 @@
 //! `/runs/new`: the form of a new run. Works as a plain post: errors come back beside their fields,
 //! success redirects to the run. A caller that asks for JSON gets `{"id"}` or `{"errors"}`.
 
+mod augmentation;
 mod field_spec;
 mod form_values;
 
@@ -11,31 +12,21 @@ use axum::Json;
 use axum::extract::{Form, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use protoclip::config::{FieldError, Preset};
+use protoclip::config::{FieldError, Preset, RunConfig, TeacherKind};
 use protoclip::model::ClipConfig;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
+pub(super) use augmentation::fragment as augmentation;
 pub(super) use field_spec::{FieldSpec, GROUPS, Kind, as_json, number};
 
 use super::figures::{figure, grouped};
 use super::respond::{answer, html, page};
 use super::shell::Shell;
 use crate::server::{AppError, AppState};
-use crate::studio::{RunId, Studio, StudioError};
+use crate::studio::{DataSetId, RunId, Studio, StudioError};
+use augmentation::Preview;
 use field_spec::FILE_SOURCES;
 use form_values::FormValues;
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct NewRunQuery {
-    preset: String,
-    /// A run whose settings fill the form.
-    from: String,
-    /// Weights to start from, and the model that they fit.
-    weights: String,
-    model: String,
-}
 
 #[derive(Debug, Template)]
 #[template(path = "pages/new_run.html")]
@@ -52,6 +43,7 @@ struct NewRunPage {
     ratio: String,
     /// Names of models that need no file.
     models: Vec<String>,
+    preview: Preview,
 }
 
 #[derive(Debug)]
@@ -68,7 +60,8 @@ struct Group {
     title: &'static str,
     text: &'static str,
     open: bool,
-    has_error: bool,
+    /// Whether one of its fields asks to be seen.
+    unfolded: bool,
     fields: Vec<Field>,
 }
 
@@ -98,19 +91,10 @@ struct Choice {
 pub(super) async fn form(
     State(state): State<AppState>,
     shell: Shell,
-    Query(query): Query<NewRunQuery>,
+    Query(pairs): Query<Vec<(String, String)>>,
 ) -> Response {
     page(state, shell, move |studio, shell| {
-        let mut values = if query.from.is_empty() {
-            FormValues::of(vec![("preset".into(), query.preset)])
-        } else {
-            FormValues::of_config(&*studio.config(&RunId::from(query.from.as_str()))?)
-        };
-        for (field, given) in [("weights", query.weights), ("model", query.model)] {
-            if !given.is_empty() {
-                values.set(field, given);
-            }
-        }
+        let values = filled(studio, &FormValues::of(pairs))?;
         NewRunPage::new(studio, shell, &values, &[])
     })
     .await
@@ -158,6 +142,37 @@ fn wants_json(headers: &HeaderMap) -> bool {
     accept.is_some_and(|text| text.contains("application/json"))
 }
 
+/// What the form is filled with: the settings of a run, `from`, or a known data set, `data_set`, with a file
+/// with features of its captions, `teacher`; then what the address says of single fields.
+fn filled(studio: &Studio, asked: &FormValues) -> Result<FormValues, StudioError> {
+    let mut values = if !asked.get("from").is_empty() {
+        FormValues::of_config(&*studio.config(&RunId::from(asked.get("from")))?)
+    } else if !asked.get("data_set").is_empty() || !asked.get("teacher").is_empty() {
+        FormValues::of_config(&with_data(studio, asked)?)
+    } else {
+        FormValues::default()
+    };
+    values.take(asked);
+    Ok(values)
+}
+
+/// A preset on a known data set, with a teacher where one is given.
+fn with_data(studio: &Studio, asked: &FormValues) -> Result<RunConfig, StudioError> {
+    let (data_set, teacher) = (asked.get("data_set"), asked.get("teacher"));
+    let mut config = match teacher {
+        "" => asked.preset().config(),
+        _ => Preset::ProtoclipTeacher.config(),
+    };
+    if !data_set.is_empty() {
+        config.data = studio.known_data_set(&DataSetId::from(data_set))?;
+    }
+    if !teacher.is_empty() {
+        config.teacher.kind = TeacherKind::Npy;
+        config.teacher.path = Some(teacher.into());
+    }
+    Ok(config)
+}
+
 impl NewRunPage {
     fn new(
         studio: &Studio,
@@ -172,6 +187,7 @@ impl NewRunPage {
             .parse()
             .unwrap_or_else(|_| values.preset().config().prototypes.count as u64);
         Ok(Self {
+            preview: Preview::new(studio, shell.clone(), values),
             shell: shell.in_section("runs"),
             summary: summary(errors),
             presets: Preset::ALL
@@ -226,7 +242,7 @@ fn groups(values: &FormValues, preset: &Value, errors: &[FieldError]) -> Vec<Gro
                 title: group.title,
                 text: group.text,
                 open: group.open,
-                has_error: fields.iter().any(|field| field.error.is_some()),
+                unfolded: fields.iter().any(Field::is_to_be_seen),
                 fields,
             }
         })
@@ -234,6 +250,11 @@ fn groups(values: &FormValues, preset: &Value, errors: &[FieldError]) -> Vec<Gro
 }
 
 impl Field {
+    /// An error, or a value that came from another page.
+    fn is_to_be_seen(&self) -> bool {
+        self.error.is_some() || (self.name == "teacher.path" && !self.value.is_empty())
+    }
+
     fn new(spec: &FieldSpec, values: &FormValues, preset: &Value, errors: &[FieldError]) -> Self {
         let preset = spec.shown_in(preset);
         let choice = |value: &str, label: &str| Choice {

@@ -25,6 +25,7 @@ pub(super) struct WorkList {
 #[derive(Debug)]
 pub(super) struct Piece {
     id: u64,
+    kind: WorkKind,
     title: &'static str,
     subject: String,
     /// Address of what it is about.
@@ -57,6 +58,12 @@ impl WorkList {
         })
     }
 
+    /// Whether features of a teacher are being made.
+    pub(super) fn is_making_teacher(&self) -> bool {
+        let making = |piece: &Piece| piece.running && piece.kind == WorkKind::MakeTeacher;
+        self.pieces.iter().any(making)
+    }
+
     /// Work of one kind.
     pub(super) fn of_kind(studio: &Studio, shell: Shell, kind: WorkKind) -> Self {
         Self::of(studio, shell, |view| view.kind == kind)
@@ -82,14 +89,16 @@ impl Piece {
             WorkKind::ImportCurves => "Import curves",
             WorkKind::OpenData => "Open",
             WorkKind::ComparePictures => "Compare pictures",
+            WorkKind::MakeTeacher => "Teacher features",
         };
         let running = view.state == WorkState::Running;
         let message = view.message.clone().unwrap_or_default();
         Self {
             id: view.id,
+            kind: view.kind,
             title,
             href: match view.kind {
-                WorkKind::OpenData | WorkKind::ComparePictures => {
+                WorkKind::OpenData | WorkKind::ComparePictures | WorkKind::MakeTeacher => {
                     format!("/datasets/{}", percent(&view.subject))
                 }
                 WorkKind::ImportCurves => "/runs".into(),
@@ -123,7 +132,14 @@ fn progress(view: &WorkView) -> String {
     };
     match view.total {
         0 => view.phase.clone(),
-        total => format!("{}, {} of {}", view.phase, amount(view.done), amount(total)),
+        total => {
+            let speed = match view.per_second {
+                Some(speed) if speed >= 0.5 => format!(", {} per second", amount(speed as u64)),
+                _ => String::new(),
+            };
+            let (done, total) = (amount(view.done), amount(total));
+            format!("{}, {done} of {total}{speed}", view.phase)
+        }
     }
 }
 
@@ -166,6 +182,7 @@ mod tests {
             phase: phase.into(),
             done,
             total,
+            per_second: None,
             seconds: 1.0,
             message: None,
             field: None,
@@ -180,5 +197,11 @@ mod tests {
             "reading files, 512 B of 2.0 KiB"
         );
         assert_eq!(progress(&view("retrieval", 5, 10)), "retrieval, 5 of 10");
+        let fast = WorkView {
+            per_second: Some(1640.4),
+            ..view("encoding captions", 5, 10)
+        };
+        let told = "encoding captions, 5 of 10, 1\u{202f}640 per second";
+        assert_eq!(progress(&fast), told);
     }
 }

@@ -163,7 +163,7 @@ impl CaptionSummary {
     }
 }
 
-pub(super) fn pair(set: &DataSet, sample: u32) -> PairView {
+pub(in crate::studio) fn pair(set: &DataSet, sample: u32) -> PairView {
     let source = &*set.source;
     let labels = source.labels().iter().filter_map(|column| {
         let class = column.of_sample.get(sample as usize)?;

@@ -57,6 +57,7 @@ async function check(form: HTMLFormElement, button: HTMLButtonElement, result: H
     const ratio = first("[data-ratio]", HTMLElement, form);
     if (ratio) ratio.dataset["csvSamples"] = String(found.balanced_pairs);
     form.dispatchEvent(new Event("input"));
+    form.dispatchEvent(new Event("change"));
   } catch (error) {
     const text = error instanceof ApiError ? error.message : String(error);
     result.replaceChildren(make("p", { class: "field-error" }, text));

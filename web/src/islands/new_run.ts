@@ -3,6 +3,7 @@ import { ApiError, call, type FieldError } from "../api.ts";
 import { figure, grouped } from "../format.ts";
 import { all, first, setText } from "../shell/dom.ts";
 import { toast } from "../shell/toast.ts";
+import { mountAugmentation } from "./augmentation.ts";
 import { mountFileCheck } from "./file_check.ts";
 
 type Defaults = Record<string, Record<string, string>>;
@@ -17,10 +18,11 @@ export function mountNewRun(): void {
     showRatio(form, defaults[String(preset)] ?? {});
     showSource(form);
   };
+  const drawsAgain = mountAugmentation(form);
   form.addEventListener("input", update);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    void send(form);
+    if (!drawsAgain(event.submitter)) void send(form);
   });
   mountFileCheck(form);
   update();
@@ -71,7 +73,7 @@ function showSource(form: HTMLFormElement): void {
 
 /** Posts the form as the page route takes it, asking for JSON so that errors come by field. */
 async function send(form: HTMLFormElement): Promise<void> {
-  const buttons = all("button[type=submit]", HTMLButtonElement, form);
+  const buttons = all("button:not([type=button], [data-draw])", HTMLButtonElement, form);
   for (const button of buttons) button.disabled = true;
   clearErrors(form);
   try {

@@ -30,6 +30,8 @@ use crate::tokenizer::Tokenizer;
 
 /// Finished batches that wait for the consumer.
 pub const PREFETCH: usize = 2;
+/// Memory for decoded pictures of a run, in bytes.
+pub const CACHE_BYTES: usize = 512 << 20;
 
 /// What all batches of a run have in common.
 #[derive(Debug, Clone)]

@@ -162,6 +162,16 @@ impl SentenceEncoder {
     }
 }
 
+/// Which files of a Hugging Face directory are absent that [`SentenceEncoder::open`] needs, by name.
+pub fn missing_files(folder: &Path) -> Vec<&'static str> {
+    let mut files: Vec<&str> = vec!["config.json", "tokenizer.json"];
+    files.retain(|name| !folder.join(name).is_file());
+    if !weights_in(folder).is_file() {
+        files.push("model.safetensors");
+    }
+    files
+}
+
 /// The directory's weight file; `model.safetensors` where both or none are there.
 fn weights_in(folder: &Path) -> PathBuf {
     let [safe, pickled] = ["model.safetensors", "pytorch_model.bin"].map(|name| folder.join(name));

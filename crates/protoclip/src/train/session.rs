@@ -18,7 +18,7 @@ use super::{
     Phase, Position, StopReason, Tag, ThroughputMeter, TrainError, TrainEvent, TrainJob,
 };
 use crate::config::{ConfigErrors, Precision, ValidRunConfig};
-use crate::data::{Batcher, BatcherConfig, EpisodeSampler, PairSource};
+use crate::data::{Batcher, BatcherConfig, CACHE_BYTES, EpisodeSampler, PairSource};
 use crate::device::DeviceChoice;
 use crate::eval::Encoder;
 use crate::model::{Clip, ClipConfig, ModelConfigError, start_from_weights, weights};
@@ -95,8 +95,6 @@ const CONFIG: &str = "config.json";
 const MODEL_CONFIG: &str = "open_clip_config.json";
 const MODEL: &str = "model.safetensors";
 const OPTIMIZER: &str = "optimizer.bpk";
-/// Memory for decoded pictures.
-const IMAGE_CACHE_BYTES: usize = 512 << 20;
 
 impl<'a> Session<'a> {
     /// Opens device, model and data; `Ok(Err(reason))` when stopped meanwhile.
@@ -423,7 +421,7 @@ fn batcher_config(config: &ValidRunConfig, model: &ClipConfig) -> BatcherConfig 
         seed: config.seed,
         fidelity: config.fidelity,
         threads: 0,
-        cache_bytes: IMAGE_CACHE_BYTES,
+        cache_bytes: CACHE_BYTES,
         max_broken_share: config.data.max_broken_share,
     }
 }

@@ -37,8 +37,13 @@ impl FormValues {
         Self(values)
     }
 
-    pub(super) fn set(&mut self, name: &str, value: String) {
-        self.0.insert(name.to_owned(), value);
+    /// Takes over every field that `asked` has a value for.
+    pub(super) fn take(&mut self, asked: &Self) {
+        let fields = GROUPS.iter().flat_map(|group| group.fields);
+        let names = fields.map(|field| field.name).chain(["preset", "draw"]);
+        for name in names.filter(|name| !asked.get(name).is_empty()) {
+            self.0.insert(name.to_owned(), asked.get(name).to_owned());
+        }
     }
 
     pub(super) fn get(&self, name: &str) -> &str {
@@ -57,12 +62,21 @@ impl FormValues {
     /// # Errors
     /// All fields that cannot be read; else all settings that cannot be used.
     pub(super) fn to_config(&self) -> Result<ValidRunConfig, ConfigErrors> {
+        self.part(|_| true)?.validate()
+    }
+
+    /// Reads the fields that are wanted, over the preset; nothing but their types is checked.
+    ///
+    /// # Errors
+    /// All of them that cannot be read.
+    pub(super) fn part(&self, wanted: impl Fn(&str) -> bool) -> Result<RunConfig, ConfigErrors> {
         let mut given = Map::new();
         let mut errors = Vec::new();
         if !self.get("preset").is_empty() {
             given.insert("preset".into(), self.get("preset").into());
         }
-        for field in GROUPS.iter().flat_map(|group| group.fields) {
+        let fields = GROUPS.iter().flat_map(|group| group.fields);
+        for field in fields.filter(|field| wanted(field.name)) {
             match self.read(field) {
                 Ok(None) => {}
                 Ok(Some(value)) => insert(&mut given, field.name, value),
@@ -75,7 +89,7 @@ impl FormValues {
         if !errors.is_empty() {
             return Err(ConfigErrors { errors });
         }
-        RunConfig::from_json(Value::Object(given))?.validate()
+        RunConfig::from_json(Value::Object(given))
     }
 
     fn read(&self, field: &FieldSpec) -> Result<Option<Value>, String> {
@@ -144,6 +158,29 @@ mod tests {
         assert!(config.prototypes.back_translation);
         assert_eq!(config.optimizer.epsilon, 1e-8);
         assert_eq!(config.episode_size, Some(500));
+    }
+
+    #[test]
+    fn a_part_is_read_whatever_the_rest_says() {
+        let values = form(&[("episodes", "many"), ("seed", "7"), ("preset", "clip")]);
+        let part = values.part(|name| name == "seed").expect("a number");
+        assert_eq!((part.seed, part.preset), (7, Preset::Clip));
+        assert!(values.part(|_| true).is_err());
+    }
+
+    #[test]
+    fn fields_of_an_address_go_over_those_of_a_run() {
+        let mut values = form(&[("preset", "clip"), ("seed", "7"), ("model", "RN50")]);
+        values.take(&form(&[
+            ("seed", "8"),
+            ("model", ""),
+            ("from", "x"),
+            ("odd", "1"),
+        ]));
+        assert_eq!(
+            values,
+            form(&[("preset", "clip"), ("seed", "8"), ("model", "RN50")])
+        );
     }
 
     #[test]
