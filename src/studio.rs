@@ -340,11 +340,6 @@ impl Studio {
         self.live.subscribe(after)
     }
 
-    /// Number of subscribers.
-    pub fn listeners(&self) -> usize {
-        self.live.listeners()
-    }
-
     /// The machine and the directory.
     pub fn facts(&self) -> StudioFacts {
         let device = DeviceChoice::parse(&self.default_device)

@@ -8,6 +8,7 @@ pub(super) mod permits;
 mod sign_in;
 
 use std::any::Any;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -22,7 +23,7 @@ use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::TraceLayer;
 use tracing::Span;
 
-use super::{AppError, AppState};
+use super::{AppError, AppState, all_routes, pages};
 
 /// Largest request body; the largest honest one is a form of settings.
 const BODY_LIMIT: usize = 1 << 20;
@@ -64,7 +65,10 @@ pub(super) fn guarded(router: Router<AppState>, state: &AppState) -> Router<AppS
     router
         .layer(RequestBodyLimitLayer::new(BODY_LIMIT))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .layer(middleware::from_fn_with_state(state.clone(), writable))
+        .layer(middleware::from_fn_with_state(
+            (state.clone(), forms_that_write_nothing()),
+            writable,
+        ))
         .layer(middleware::from_fn_with_state(
             state.clone(),
             sign_in::signed_in,
@@ -83,10 +87,12 @@ fn span(request: &Request) -> Span {
 
 async fn security_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
+    let headers = response.headers_mut();
     for (name, value) in SECURITY_HEADERS {
-        response
-            .headers_mut()
-            .insert(name, HeaderValue::from_static(value));
+        // The form for the token brings a policy of its own, which allows less.
+        if !headers.contains_key(&name) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
     }
     response
 }
@@ -139,16 +145,43 @@ fn from_own_page(state: &AppState, request: &Request) -> bool {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ReadOnly;
 
-async fn writable(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+/// Paths of forms that may be sent to a studio that may not be changed.
+type Harmless = Arc<[&'static str]>;
+
+fn forms_that_write_nothing() -> Harmless {
+    let routes = all_routes().into_iter();
+    routes
+        .filter(|route| !only_reads(&route.method) && !route.writes)
+        .map(|route| route.path)
+        .collect()
+}
+
+async fn writable(
+    State((state, harmless)): State<(AppState, Harmless)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     if !state.access.is_read_only() {
         return next.run(request).await;
     }
-    if only_reads(request.method()) {
-        request.extensions_mut().insert(ReadOnly);
+    request.extensions_mut().insert(ReadOnly);
+    let path = request.uri().path();
+    if only_reads(request.method()) || harmless.contains(&path) {
         return next.run(request).await;
     }
-    let message = "this studio was started with --read-only: it shows runs and changes nothing";
-    AppError::new(StatusCode::FORBIDDEN, message).into_response()
+    let message = "This studio was started with --read-only: it shows runs and changes nothing.";
+    let error = AppError::new(StatusCode::FORBIDDEN, message);
+    match wants_page(&request) {
+        true => pages::refused(request, error).await,
+        false => error.into_response(),
+    }
+}
+
+/// Whether a browser asks for something to show: a page, or what a form leads to.
+fn wants_page(request: &Request) -> bool {
+    let accept = request.headers().get(header::ACCEPT);
+    accept.is_some_and(|value| value.as_bytes().starts_with(b"text/html"))
+        && !request.uri().path().starts_with("/api/")
 }
 
 #[expect(

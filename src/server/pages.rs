@@ -48,7 +48,7 @@ use super::route::{Route, RouteKind};
 
 pub(super) use compare::{grouping_table, measures_table, settings_table};
 pub(super) use imported::without_training;
-pub(super) use problem::unknown_address;
+pub(super) use problem::{refused, unknown_address};
 pub(super) use run_evaluate::run_measures_table;
 pub(super) use shell::chosen;
 
@@ -86,7 +86,7 @@ fn shelves() -> Vec<Route> {
         post("/notebooks/{name}/delete", notebook::delete),
         get("/learn", learn::learn),
         get("/settings", settings::settings),
-        post("/settings", settings::save),
+        post("/settings", settings::save).sets_cookies_alone(),
         post("/settings/trash/empty", settings::empty_trash),
         post("/settings/exports/remove", settings::remove_exports),
         get("/fragments/work", work_list::list),

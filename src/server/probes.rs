@@ -63,7 +63,7 @@ async fn metrics(State(state): State<AppState>) -> impl IntoResponse {
         waiting,
         "gauge",
     );
-    let listeners = state.studio.listeners() as f64;
+    let listeners = state.events.listeners() as f64;
     metric(&mut text, "event_streams", "", listeners, "gauge");
     metric(
         &mut text,

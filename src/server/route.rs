@@ -33,6 +33,8 @@ pub struct Route {
     pub kind: RouteKind,
     /// Requests answered at the same time; one more is answered 503.
     pub permits: usize,
+    /// Changes something on this machine, or may; refused where the studio is read-only.
+    pub writes: bool,
     handler: MethodRouter<AppState>,
 }
 
@@ -61,17 +63,25 @@ impl Route {
         (method, path): (Method, &'static str),
         handler: MethodRouter<AppState>,
     ) -> Self {
+        let writes = !matches!(method, Method::GET | Method::HEAD);
         Self {
             method,
             path,
             kind,
             permits: PERMITS,
+            writes,
             handler,
         }
     }
 
     pub(super) fn permits(mut self, permits: usize) -> Self {
         self.permits = permits;
+        self
+    }
+
+    /// Of a form whose answer is kept by the browser alone.
+    pub(super) fn sets_cookies_alone(mut self) -> Self {
+        self.writes = false;
         self
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, watch};
 
+use super::events::EventHub;
 use super::{Access, AllowedHosts, AppError};
 use crate::studio::{Studio, StudioError};
 
@@ -15,6 +16,7 @@ pub struct AppState {
     pub(crate) ending: watch::Receiver<bool>,
     pub(crate) hosts: Arc<AllowedHosts>,
     pub(crate) access: Arc<Access>,
+    pub(super) events: EventHub,
     /// Permits of picture decoding, so that a page of thumbnails leaves threads for others.
     pub(crate) pictures: Arc<Semaphore>,
 }
@@ -29,6 +31,7 @@ impl AppState {
             ending,
             hosts: Arc::new(hosts),
             access: Arc::new(Access::open()),
+            events: EventHub::default(),
             pictures: Arc::new(Semaphore::new(MOST_PICTURES)),
         }
     }

@@ -191,11 +191,6 @@ impl Live {
         }
     }
 
-    /// Number of subscribers.
-    pub(crate) fn listeners(&self) -> usize {
-        self.sender.receiver_count()
-    }
-
     fn send(&self, state: &mut State, run: Option<RunId>, body: MessageBody) {
         state.seq += 1;
         let message = Arc::new(Message {

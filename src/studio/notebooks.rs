@@ -11,6 +11,8 @@ mod desk;
 mod document;
 mod export;
 mod file;
+#[cfg(test)]
+mod hostile_tests;
 mod markdown;
 mod output;
 mod output_store;
@@ -29,7 +31,7 @@ pub use control::{Choice, Control, ControlKind};
 pub use document::{CellText, Document, FrontMatter, Part};
 pub use export::{ExportFormat, ExportedFile, zipped};
 pub use file::{MOST_TEXT, NotebookFile, NotebookName, TaggedText};
-pub use markdown::{Heading, headings, prose_html};
+pub use markdown::{Heading, Pictures, headings, prose_html};
 pub use output::{Block, CellOutput, CheckpointMark, OutputLink, Provenance, Table};
 pub use output_store::{Effect, Outputs};
 pub use outside::NotRun;

@@ -123,16 +123,36 @@ impl RunStore {
         batch: &Batch,
         snapshot: &RunSnapshot,
     ) -> Result<Vec<LogLine>, StudioError> {
-        let path = self.path.clone();
+        self.store(batch, snapshot, false)
+    }
+
+    /// Everything in one transaction, so that a failure anywhere leaves nothing behind that a second
+    /// try would double.
+    fn store(
+        &mut self,
+        batch: &Batch,
+        snapshot: &RunSnapshot,
+        before_checkpoint: bool,
+    ) -> Result<Vec<LogLine>, StudioError> {
+        let error = StudioError::database(&self.path);
         let write = |connection: &mut Connection| {
+            may_fail("begin")?;
             let transaction = connection.transaction()?;
+            may_fail("points")?;
             insert_points(&transaction, &batch.points)?;
+            may_fail("lines")?;
             let lines = insert_lines(&transaction, &batch.lines)?;
+            may_fail("snapshot")?;
             put_snapshot(&transaction, snapshot)?;
+            if before_checkpoint {
+                may_fail("mark")?;
+                mark_checkpoint(&transaction, snapshot.step)?;
+            }
+            may_fail("commit")?;
             transaction.commit()?;
             Ok(lines)
         };
-        write(&mut self.connection).map_err(StudioError::database(&path))
+        write(&mut self.connection).map_err(error)
     }
 
     /// As [`RunStore::commit`], and on return everything committed so far is on the disk, marked as
@@ -145,24 +165,13 @@ impl RunStore {
         batch: &Batch,
         snapshot: &RunSnapshot,
     ) -> Result<Vec<LogLine>, StudioError> {
-        let lines = self.commit(batch, snapshot)?;
         self.synchronous("FULL")?;
-        let marked = self.mark_checkpoint(snapshot.step);
-        self.synchronous("NORMAL")?;
-        marked.map(|()| lines)
-    }
-
-    /// Remembers which events came before the checkpoint at `step`, since later ones can have the
-    /// same step.
-    fn mark_checkpoint(&self, step: u64) -> Result<(), StudioError> {
-        self.connection
-            .execute(
-                "INSERT OR REPLACE INTO meta(key, value)
-                 VALUES('checkpoint ' || ?1, (SELECT IFNULL(MAX(seq), 0) FROM events))",
-                [step],
-            )
-            .map(|_| ())
-            .map_err(StudioError::database(&self.path))
+        let stored = self.store(batch, snapshot, true);
+        // What is stored is stored; an error here must not have it stored again.
+        if let Err(error) = self.synchronous("NORMAL") {
+            tracing::warn!(%error, "commits stay durable, which is slower");
+        }
+        stored
     }
 
     fn synchronous(&self, level: &str) -> Result<(), StudioError> {
@@ -184,6 +193,7 @@ impl RunStore {
     ) -> Result<(RunSnapshot, Vec<LogLine>), StudioError> {
         let error = StudioError::database(&self.path);
         let write = |connection: &mut Connection| {
+            may_fail("begin")?;
             let transaction = connection.transaction()?;
             let mark = checkpoint_mark(&transaction, step)?;
             transaction.execute("DELETE FROM points WHERE step > ?1", [step])?;
@@ -193,14 +203,37 @@ impl RunStore {
                  AND json_extract(json, '$.data.before.checkpoint_step') >= ?1)",
                 (step, mark),
             )?;
+            may_fail("removed")?;
             let snapshot = begin(latest(&transaction)?);
             let lines = insert_lines(&transaction, std::slice::from_ref(line))?;
             put_snapshot(&transaction, &snapshot)?;
+            may_fail("commit")?;
             transaction.commit()?;
             Ok((snapshot, lines))
         };
         write(&mut self.connection).map_err(error)
     }
+}
+
+/// A place in a transaction where tests let SQLite fail.
+#[cfg(not(test))]
+fn may_fail(_place: &str) -> rusqlite::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+use failures::may_fail;
+
+/// Remembers which events came before the checkpoint at `step`, since later ones can have the same
+/// step.
+fn mark_checkpoint(transaction: &Transaction<'_>, step: u64) -> rusqlite::Result<()> {
+    transaction
+        .execute(
+            "INSERT OR REPLACE INTO meta(key, value)
+             VALUES('checkpoint ' || ?1, (SELECT IFNULL(MAX(seq), 0) FROM events))",
+            [step],
+        )
+        .map(|_| ())
 }
 
 /// SQLite stores a NaN as NULL.
@@ -278,5 +311,7 @@ fn latest(transaction: &Transaction<'_>) -> rusqlite::Result<BTreeMap<String, f6
     rows.collect()
 }
 
+#[cfg(test)]
+mod failures;
 #[cfg(test)]
 mod tests;

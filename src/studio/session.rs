@@ -72,7 +72,7 @@ struct RecordingObserver<'a> {
 }
 
 /// Rests between two tries to write on a full disk.
-const BETWEEN_TRIES: Duration = Duration::from_millis(500);
+const BETWEEN_TRIES: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 500 });
 /// How soon a stop is heard meanwhile.
 const POLL: Duration = Duration::from_millis(50);
 

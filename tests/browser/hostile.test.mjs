@@ -4,65 +4,8 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { openPage, startBrowser, startStudio } from "./support.mjs";
-
-/** Code that leaves a mark wherever it runs, without quotes so that it fits everywhere. */
-const CODE = "globalThis.hacked=1";
-
-const WRAPPED = [
-  (code) => `<script>${code}</script>`,
-  (code) => `</script><script>${code}</script>`,
-  (code) => `</title><script>${code}</script>`,
-  (code) => `</textarea><script>${code}</script>`,
-  (code) => `<ScRiPt>${code}</sCrIpT>`,
-  (code) => `<script src=data:text/javascript,${code}></script>`,
-  (code) => `<img src=x onerror=${code}>`,
-  (code) => `<img/src=x/onerror=${code}>`,
-  (code) => `<svg onload=${code}>`,
-  (code) => `<svg><script>${code}</script></svg>`,
-  (code) => `<svg><animate onbegin=${code} attributeName=x dur=1s>`,
-  (code) => `<svg><a href=javascript:${code}><text y=20>x</text></a></svg>`,
-  (code) => `<math href=javascript:${code}>x</math>`,
-  (code) => `<body onload=${code}>`,
-  (code) => `<details open ontoggle=${code}>`,
-  (code) => `<input autofocus onfocus=${code}>`,
-  (code) => `<iframe src=javascript:parent.${code}></iframe>`,
-  (code) => `<iframe srcdoc="<script>parent.${code}</script>"></iframe>`,
-  (code) => `<object data=javascript:${code}></object>`,
-  (code) => `<embed src=javascript:${code}>`,
-  (code) => `<video><source onerror=${code}></video>`,
-  (code) => `<style>@import url(javascript:${code})</style>`,
-  (code) => `<style onload=${code}></style>`,
-  (code) => `<link rel=stylesheet href=data:text/css,*{} onload=${code}>`,
-  (code) => `<meta http-equiv=refresh content="0;url=javascript:${code}">`,
-  (code) => `<base href=javascript:${code}//>`,
-  (code) => `<form action=javascript:${code}><button>x</button></form>`,
-  (code) => `" onmouseover=${code} x="`,
-  (code) => `' onmouseover=${code} x='`,
-  (code) => `" autofocus onfocus=${code} x="`,
-  (code) => `"><script>${code}</script>`,
-  (code) => `'><img src=x onerror=${code}>`,
-  (code) => `\`\${${code}}\``,
-  (code) => `{{${code}}}`,
-  (code) => `{% ${code} %}`,
-  (code) => `javascript:${code}`,
-  (code) => `--><script>${code}</script>`,
-  (code) => `]]><script>${code}</script>`,
-  (code) => `<!--><img src=x onerror=${code}>-->`,
-  (code) => `<noscript><p title="</noscript><img src=x onerror=${code}>">`,
-  (code) => `<table><td background=javascript:${code}>`,
-  (code) => `<div style="background:url(javascript:${code})">`,
-  (code) => `<a href="jav&#x09;ascript:${code}">x</a>`,
-  (code) => `&lt;img src=x onerror=${code}&gt;`,
-  (code) => `&#60;img src=x onerror=${code}&#62;`,
-  (code) => `\\u003cimg src=x onerror=${code}\\u003e`,
-  (code) => `%3Cimg%20src%3Dx%20onerror%3D${code}%3E`,
-  (code) => `<img src=x onerror\u00a0=${code}>`,
-  (code) => `<template><script>${code}</script></template>`,
-  (code) => `<slot onslotchange=${code}><x-x></x-x></slot>`,
-];
-/** Each alone, and with words around it. */
-const PAYLOADS = WRAPPED.flatMap((wrap) => [wrap(CODE), `a cat ${wrap(CODE)} on a mat`]);
+import { CODE, PAYLOADS, WRAPPED, watchedPage } from "./hostile_support.mjs";
+import { startBrowser, startStudio } from "./support.mjs";
 
 /** A grey picture of one pixel. */
 const PIXEL = Buffer.from(
@@ -116,23 +59,6 @@ after(async () => {
   if (folder) await rm(folder, { recursive: true, force: true });
 });
 
-/** A page that notes in `breaches` what ran or was kept from running. */
-async function watchedPage() {
-  const opened = await openPage(browser);
-  const breaches = [];
-  opened.page.on("dialog", (dialog) => {
-    breaches.push(`dialog ${dialog.message()}`);
-    dialog.dismiss();
-  });
-  await opened.page.exposeFunction("noteBreach", (what) => breaches.push(what));
-  await opened.page.addInitScript(() => {
-    addEventListener("securitypolicyviolation", (event) => {
-      globalThis.noteBreach(`${event.violatedDirective} ${event.blockedURI} ${event.sample}`);
-    });
-  });
-  return { ...opened, breaches };
-}
-
 const addresses = () => {
   const query = PAYLOADS.slice(0, 60).map(encodeURIComponent);
   return [
@@ -169,7 +95,7 @@ const addresses = () => {
 
 test("there are a hundred payloads and the mark is seen when code does run", async () => {
   assert.equal(new Set(PAYLOADS).size, 100);
-  const { page, close } = await watchedPage();
+  const { page, close } = await watchedPage(browser);
   // The control: without the studio's policy and escaping the first of them leaves its mark.
   await page.setContent(`<p>${PAYLOADS[0]}</p>`);
   assert.equal(await page.evaluate(() => globalThis.hacked), 1);
@@ -177,7 +103,7 @@ test("there are a hundred payloads and the mark is seen when code does run", asy
 });
 
 test("no page runs a payload and no policy has to stop one", async () => {
-  const { page, breaches, close } = await watchedPage();
+  const { page, breaches, close } = await watchedPage(browser);
   const shown = [];
   for (const address of addresses()) {
     await page.goto(studio.url + address, { waitUntil: "load" });
@@ -200,7 +126,7 @@ test("no page runs a payload and no policy has to stop one", async () => {
 });
 
 test("names that arrive by the event stream and the search stay text", async () => {
-  const { page, breaches, close } = await watchedPage();
+  const { page, breaches, close } = await watchedPage(browser);
   await page.goto(`${studio.url}/runs`);
   for (const payload of PAYLOADS.filter((_, index) => index % 5 === 0)) {
     await studio.api("PATCH", `/api/runs/${run}`, { name: payload });
@@ -215,7 +141,7 @@ test("names that arrive by the event stream and the search stay text", async () 
 });
 
 test("figures and tables of the API carry payloads as data", async () => {
-  const { page, breaches, close } = await watchedPage();
+  const { page, breaches, close } = await watchedPage(browser);
   for (const path of ["prototypes/sheet.svg", "prototypes/river.svg", "prototypes/0/target.svg", "prototypes.csv", "log.csv", "config"]) {
     const response = await page.goto(`${studio.url}/api/runs/${run}/${path}`).catch(() => null);
     // A download is no page at all.

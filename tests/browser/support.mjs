@@ -41,11 +41,14 @@ export async function until(what, check, patience = PATIENCE_MS) {
   }
 }
 
-/** A served studio: `url`, its `folder`, `api(method, path, body)`, `finished(run)` and `close()`. */
-export async function startStudio() {
-  const folder = await mkdtemp(join(tmpdir(), "protoclip-browser-"));
+/**
+ * A served studio: `url`, its `folder`, `api(method, path, body)`, `finished(run)`, `end()`, which keeps the
+ * folder for another, and `close()`. `flags` are more arguments of `serve`.
+ */
+export async function startStudio({ folder = undefined, flags = [] } = {}) {
+  folder ??= await mkdtemp(join(tmpdir(), "protoclip-browser-"));
   const port = await freePort();
-  const child = spawn(binary, ["serve", folder, "--port", String(port)], {
+  const child = spawn(binary, ["serve", folder, "--port", String(port), ...flags], {
     stdio: ["ignore", "pipe", "pipe"],
   });
   let output = "";
@@ -53,7 +56,8 @@ export async function startStudio() {
   const url = `http://127.0.0.1:${port}`;
   const ready = async () => {
     if (child.exitCode !== null) return true;
-    return (await fetch(`${url}/healthz`)).ok;
+    // One that is locked asks for its token.
+    return [200, 401].includes((await fetch(`${url}/healthz`)).status);
   };
   await until("the server", ready, 60_000);
   assert.equal(child.exitCode, null, `the server ended at once:\n${output}`);
@@ -65,11 +69,14 @@ export async function startStudio() {
     assert.ok(response.ok, `${method} ${path}: ${response.status} ${text}`);
     return text === "" ? null : JSON.parse(text);
   };
-  const close = async () => {
+  const end = async () => {
     if (child.exitCode === null) {
       child.kill("SIGTERM");
       await once(child, "exit");
     }
+  };
+  const close = async () => {
+    await end();
     await rm(folder, { recursive: true, force: true });
     return child.exitCode;
   };
@@ -80,7 +87,7 @@ export async function startStudio() {
       assert.notEqual(run.state, "failed", run.reason);
       return run.state === "finished" ? run : null;
     });
-  return { url, folder, api, finished, close };
+  return { url, folder, api, finished, end, close };
 }
 
 /** What gives a headless browser WebGL without a graphics card. */

@@ -243,3 +243,33 @@ fn every_source_is_seen() {
         );
     }
 }
+
+#[test]
+fn every_waiver_for_a_dependency_has_its_date_and_reason() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let rules = std::fs::read_to_string(root.join("deny.toml")).expect("reads");
+    let lines: Vec<&str> = rules.lines().map(str::trim).collect();
+    let waives = |line: &str| {
+        line.starts_with("{ crate =") || line.starts_with("{ id =") || line.ends_with("= \"allow\"")
+    };
+    let mut waivers = 0;
+    for (at, line) in lines.iter().enumerate().filter(|(_, line)| waives(line)) {
+        let said: Vec<&str> = lines[..at]
+            .iter()
+            .rev()
+            .map_while(|line| line.strip_prefix("# "))
+            .collect();
+        let dated = said
+            .iter()
+            .any(|line| line.starts_with("20") && line[10..].starts_with([':', ',']));
+        let ended = said
+            .iter()
+            .any(|line| line.contains("nds when") || line.contains("nds with"));
+        assert!(
+            dated && ended,
+            "deny.toml, {line}: no date, reason and end above it"
+        );
+        waivers += 1;
+    }
+    assert!(waivers >= 4, "{waivers} waivers found");
+}

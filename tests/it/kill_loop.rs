@@ -49,10 +49,10 @@ fn losses(data_dir: &Path, id: &RunId) -> Vec<(u64, u64)> {
 }
 
 /// Numbers that look random and are the same each time.
-struct Times(u64);
+pub(crate) struct Times(pub(crate) u64);
 
 impl Times {
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)

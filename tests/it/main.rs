@@ -36,4 +36,5 @@ mod sources;
 mod steering;
 mod support;
 mod teachers;
+mod term_loop;
 mod weights;

@@ -144,6 +144,21 @@ async fn a_browser_without_the_token_gets_a_form_and_a_program_the_reason() {
     assert!(page.header("content-type").starts_with("text/html"));
     assert!(page.text().contains("name=\"token\""), "{}", page.text());
     assert!(!page.text().contains("<script") && !page.text().contains("style="));
+    assert!(!page.text().contains("not the token"), "none was given");
+    let policy = page.header("content-security-policy");
+    assert!(
+        policy.starts_with("default-src 'none'; style-src 'sha256-") && !policy.contains("script"),
+        "{policy}"
+    );
+    let wrong = Request::get("/runs?token=0123456789abcdef-wrong").header("host", HOST);
+    let wrong = wrong.header("accept", "text/html").body(Body::empty());
+    let page = site.send(wrong.expect("a request")).await;
+    assert_eq!(page.status, StatusCode::UNAUTHORIZED);
+    assert!(
+        page.text().contains("That is not the token"),
+        "{}",
+        page.text()
+    );
     let reason = site.send(get("*/*").expect("a request")).await;
     let message = reason.json()["error"].to_string();
     assert!(message.contains("Authorization: Bearer"), "{message}");
@@ -192,17 +207,31 @@ async fn no_route_of_a_read_only_studio_writes() {
     let site = TestSite::with_access(folder, Access::open().read_only(true));
     for route in all_routes() {
         let name = format!("{} {}", route.method, route.path);
-        if !writes(&route) {
+        if !route.writes {
             let shown = answer(&site, request(&route)).await;
             assert_ne!(shown.status(), StatusCode::FORBIDDEN, "{name}");
             continue;
         }
-        let request = request(&route).body(Body::from("{}")).expect("a request");
-        let refused = site.send(request).await;
-        assert_eq!(refused.status, StatusCode::FORBIDDEN, "{name}");
-        assert!(refused.text().contains("--read-only"), "{name}");
+        for accept in ["*/*", "text/html,*/*"] {
+            let request = request(&route).header("accept", accept);
+            let request = request.body(Body::from("{}")).expect("a request");
+            let refused = site.send(request).await;
+            assert_eq!(refused.status, StatusCode::FORBIDDEN, "{name}");
+            assert!(refused.text().contains("--read-only"), "{name}");
+            let page = accept != "*/*" && route.kind == RouteKind::Page;
+            let wanted = if page {
+                "text/html"
+            } else {
+                "application/json"
+            };
+            let found = refused.header("content-type");
+            assert!(found.starts_with(wanted), "{name}: {found}");
+        }
     }
     assert!(site.studio.runs().is_empty());
+    let unknown = Request::post("/no/such").header("host", HOST);
+    let refused = answer(&site, unknown).await;
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
     let page = site.get("/").await.text();
     assert!(
         page.contains(" data-read-only") && page.contains("Read only:"),
@@ -210,6 +239,29 @@ async fn no_route_of_a_read_only_studio_writes() {
     );
     let page = TestSite::new().get("/").await.text();
     assert!(!page.contains("data-read-only"));
+}
+
+#[tokio::test]
+async fn preferences_are_cookies_and_so_are_kept_by_a_read_only_studio_too() {
+    let of_table = all_routes().into_iter();
+    let harmless: Vec<_> = of_table
+        .filter(|route| writes(route) && !route.writes)
+        .map(|route| format!("{} {}", route.method, route.path))
+        .collect();
+    assert_eq!(
+        harmless,
+        ["POST /settings"],
+        "whoever adds one shows here that it writes nothing"
+    );
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let site = TestSite::with_access(folder, Access::open().read_only(true));
+    let before = files(site.folder.path());
+    let saved = site
+        .submit("/settings", "theme=dark&palette=normal&motion=auto")
+        .await;
+    assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.text());
+    assert!(saved.header("set-cookie").starts_with("theme=dark"));
+    assert_eq!(files(site.folder.path()), before);
 }
 
 /// Hashes of all files below a folder, and the rows of databases: SQLite moves them from file to file

@@ -1,15 +1,39 @@
 //! Asks visitors of a locked server for its token, and nobody else.
 
+use std::sync::LazyLock;
+
+use askama::Template;
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
 
+use super::wants_page;
 use crate::server::access::Lock;
 use crate::server::{AppError, AppState};
 
-/// A form for the token; without styles, which are behind the lock as well.
-const FORM: &str = include_str!("../../../templates/pages/sign_in.html");
+/// A form for the token; with a style of its own, since the studio's is behind the lock.
+#[derive(Debug, Template)]
+#[template(path = "pages/sign_in.html")]
+struct SignIn {
+    style: &'static str,
+    /// A token was given and is not the studio's.
+    wrong: bool,
+}
+
+const STYLE: &str = include_str!("../../../templates/pages/sign_in.css");
+
+/// Allows that style by its hash, the form, and nothing else.
+static POLICY: LazyLock<String> = LazyLock::new(|| {
+    let hash = STANDARD.encode(Sha256::digest(STYLE));
+    format!(
+        "default-src 'none'; style-src 'sha256-{hash}'; form-action 'self'; base-uri 'none'; \
+         frame-ancestors 'none'"
+    )
+});
 
 pub(super) async fn signed_in(
     State(state): State<AppState>,
@@ -22,13 +46,13 @@ pub(super) async fn signed_in(
     if let Some((token, rest)) = token_in(request.method(), request.uri()) {
         return match lock.takes_token(token) {
             true => welcome(lock, request.uri().path(), &rest),
-            false => refuse(&request),
+            false => refuse(&request, true),
         };
     }
     if lock.takes(request.headers()) {
         return next.run(request).await;
     }
-    refuse(&request)
+    refuse(&request, false)
 }
 
 /// The `token=` of an address that is only read, and the rest of its query.
@@ -65,11 +89,12 @@ fn welcome(lock: &Lock, path: &str, rest: &str) -> Response {
     (StatusCode::SEE_OTHER, headers).into_response()
 }
 
-fn refuse(request: &Request) -> Response {
-    let accept = request.headers().get(header::ACCEPT);
-    let wants_page = accept.is_some_and(|value| value.as_bytes().starts_with(b"text/html"));
-    let body = if wants_page {
-        (StatusCode::UNAUTHORIZED, Html(FORM)).into_response()
+fn refuse(request: &Request, wrong: bool) -> Response {
+    let style = STYLE;
+    let form = wants_page(request).then(|| SignIn { style, wrong }.render());
+    let body = if let Some(Ok(form)) = form {
+        let policy = [(header::CONTENT_SECURITY_POLICY, POLICY.as_str())];
+        (StatusCode::UNAUTHORIZED, policy, Html(form)).into_response()
     } else {
         let message = "this studio asks for its token: send the header `Authorization: Bearer TOKEN`, \
                        or open the address with ?token=TOKEN that it printed when it started";

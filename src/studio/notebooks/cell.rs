@@ -1,10 +1,14 @@
 //! One cell of a notebook: its id, its type, its keys, and the cells that it refers to.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use serde_json::{Map, Value};
 
 use super::{CellText, Problem};
+
+/// Problems of one cell that are told.
+pub(super) const MOST_PROBLEMS: usize = 20;
 
 /// What a cell is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
@@ -114,10 +118,10 @@ impl Cell {
             message,
         };
         if let Some(kind) = header.kind {
-            for key in values
+            let unknown = values
                 .keys()
-                .filter(|key| !kind.keys().contains(&key.as_str()))
-            {
+                .filter(|key| !kind.keys().contains(&key.as_str()));
+            for key in unknown.take(MOST_PROBLEMS) {
                 let known = kind.keys().join(", ");
                 let name = kind.name();
                 problems.push(problem(
@@ -126,6 +130,7 @@ impl Cell {
                 ));
             }
         }
+        problems.truncate(MOST_PROBLEMS);
         match (header.id.clone(), header.kind, problems.is_empty()) {
             (Some(id), Some(kind), true) => Ok(Self {
                 id,
@@ -162,13 +167,9 @@ impl Cell {
         for value in self.values.values() {
             collect_references(value, &mut found);
         }
-        let mut unique: Vec<Reference> = Vec::new();
-        for reference in found {
-            if !unique.contains(&reference) {
-                unique.push(reference);
-            }
-        }
-        unique
+        let mut seen = BTreeSet::new();
+        found.retain(|reference| seen.insert(reference.clone()));
+        found
     }
 }
 

@@ -2,7 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::cell::MOST_PROBLEMS;
 use super::{Cell, Document, Problem};
+
+/// More cells than anybody reads; a file that has more is damaged or made to do harm.
+const MOST_CELLS: usize = 1000;
+/// Cells of a circle that are named.
+const NAMED_IN_CIRCLE: usize = 12;
 
 /// Cells in an order in which each comes after those it refers to.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -19,7 +25,16 @@ impl Plan {
         let mut plan = Self::default();
         let mut cells: BTreeMap<String, Cell> = BTreeMap::new();
         let mut order = Vec::new();
-        for text in document.cells() {
+        if let Some(text) = document.cells().nth(MOST_CELLS) {
+            plan.problems.push(Problem {
+                line: text.line,
+                cell: None,
+                message: format!(
+                    "a notebook has at most {MOST_CELLS} cells; this one and those after it are not run"
+                ),
+            });
+        }
+        for text in document.cells().take(MOST_CELLS) {
             match Cell::read(text) {
                 Ok(cell) if cells.contains_key(&cell.id) => {
                     let first = cells.get(&cell.id).map_or(0, |first| first.line);
@@ -63,7 +78,8 @@ impl Plan {
         let mut needs = BTreeMap::new();
         for cell in cells.values() {
             let wanted: BTreeSet<String> = cell.references().into_iter().map(|r| r.cell).collect();
-            for missing in wanted.iter().filter(|id| !cells.contains_key(*id)) {
+            let missing = wanted.iter().filter(|id| !cells.contains_key(*id));
+            for missing in missing.take(MOST_PROBLEMS) {
                 self.complain(
                     cell,
                     format!("${{{missing}}} refers to no cell of this notebook"),
@@ -112,23 +128,38 @@ impl Plan {
     }
 }
 
-/// A way from a cell back to itself, such as `a → b → a`.
+/// A way from a cell back to itself, such as `a → b → a`; the middle of a long one is left out.
 fn cycle(start: &str, needs: &BTreeMap<String, BTreeSet<String>>) -> Option<String> {
-    let mut ways = vec![vec![start]];
-    let mut seen = BTreeSet::new();
-    while let Some(way) = ways.pop() {
-        let last = way.last().copied().unwrap_or(start);
+    let mut come_from: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut reached = vec![start];
+    while let Some(last) = reached.pop() {
         for need in needs.get(last).into_iter().flatten() {
-            let longer = || way.iter().copied().chain([need.as_str()]);
             if need == start {
-                return Some(longer().collect::<Vec<&str>>().join(" → "));
+                let mut way = vec![last];
+                while let Some(before) = way.last().and_then(|cell| come_from.get(cell)) {
+                    way.push(before);
+                }
+                way.reverse();
+                way.push(start);
+                return Some(written(&way));
             }
-            if seen.insert(need) {
-                ways.push(longer().collect());
+            if !come_from.contains_key(need.as_str()) {
+                come_from.insert(need, last);
+                reached.push(need);
             }
         }
     }
     None
+}
+
+fn written(way: &[&str]) -> String {
+    let last = way.last().copied().unwrap_or_default();
+    match way.get(..NAMED_IN_CIRCLE) {
+        Some(first) if way.len() > NAMED_IN_CIRCLE + 1 => {
+            format!("{} → … → {last}", first.join(" → "))
+        }
+        _ => way.join(" → "),
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::control::Control;
 use super::desk::{ActivityState, SessionView};
 use super::document::{Document, Part};
 use super::file::{NotebookFile, TaggedText};
-use super::markdown::prose_html;
+use super::markdown::{Pictures, prose_html};
 use super::output::CellOutput;
 use super::output_store::{Effect, OutputStore, Outputs};
 use super::plan::Plan;
@@ -189,7 +189,7 @@ impl Look<'_> {
                 line,
             },
             Part::Prose(text) => PartView::Prose {
-                html: prose_html(text),
+                html: prose_html(text, Pictures::OfTheServer),
                 text: text.clone(),
                 line,
             },

@@ -1,7 +1,7 @@
 // Ctrl-K: pages, runs, prototypes by word, actions. A combobox with a listbox: the focus stays in
 // the field, the chosen option is its active descendant.
 import { ApiError, call, runPath, type RunView } from "../api.ts";
-import { all, first, make, setText } from "../shell/dom.ts";
+import { all, first, isReadOnly, make, setText } from "../shell/dom.ts";
 import { best } from "../shell/fuzzy.ts";
 import { nextTheme, setTheme, type Theme } from "../shell/theme.ts";
 import { toast } from "../shell/toast.ts";
@@ -190,7 +190,8 @@ class Palette {
   }
 }
 
-const pages = (): Item[] => PAGES.map(([text, path]) => ({ text, kind: "page", run: go(path) }));
+const pages = (): Item[] =>
+  PAGES.filter(([, path]) => path !== "/runs/new" || !isReadOnly()).map(([text, path]) => ({ text, kind: "page", run: go(path) }));
 
 const runItems = (runs: RunView[]): Item[] =>
   runs.map((run) => ({
@@ -217,14 +218,21 @@ function actions(runs: RunView[]): Item[] {
   const active = (run: RunView) => run.state === "running" || run.state === "paused";
   const run = runs.find((r) => r.id === here) ?? runs.find(active);
   if (!run) return [];
+  const items: Item[] = [];
+  const add = (text: string, work: Item["run"]) => items.push({ text: `${text} ${run.name}`, kind: "action", run: work });
+  if (!isReadOnly()) changes(run, active(run), add);
+  if (run.step > 0) add("Prototypes of", go(`/runs/${encodeURIComponent(run.id)}/prototypes`));
+  return items;
+}
+
+/** What changes a run. */
+function changes(run: RunView, active: boolean, add: (text: string, work: Item["run"]) => void): void {
   const post = (rest: string) => async () => {
     await call("POST", runPath(run.id, rest));
   };
-  const items: Item[] = [];
-  const add = (text: string, work: Item["run"]) => items.push({ text: `${text} ${run.name}`, kind: "action", run: work });
   if (run.state === "running") add("Pause", post("/pause"));
   if (["paused", "stopped", "interrupted", "failed"].includes(run.state)) add("Resume", post("/resume"));
-  if (active(run)) {
+  if (active) {
     add("Save a checkpoint of", post("/checkpoint"));
     add("Stop", async () => {
       if (await confirmed(`Stop ${run.name}?`, "It saves a checkpoint and ends. You can resume it from there.", "Stop the run")) {
@@ -232,11 +240,7 @@ function actions(runs: RunView[]): Item[] {
       }
     });
   }
-  if (run.step > 0) {
-    add("Fork", go(`/checkpoints?q=${encodeURIComponent(run.id)}`));
-    add("Prototypes of", go(`/runs/${encodeURIComponent(run.id)}/prototypes`));
-  }
-  return items;
+  if (run.step > 0) add("Fork", go(`/checkpoints?q=${encodeURIComponent(run.id)}`));
 }
 
 function appearance(): Item[] {

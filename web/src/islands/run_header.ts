@@ -1,7 +1,7 @@
 // The head of a run's pages: numbers in place, buttons from the server when the state changes.
 import { call, type RunView, runPath } from "../api.ts";
 import { clock, duration, figure, grouped } from "../format.ts";
-import { all, first, setText } from "../shell/dom.ts";
+import { all, first, isReadOnly, setText } from "../shell/dom.ts";
 import { refresh, throttled } from "../shell/fragment.ts";
 import { onKey } from "../shell/keys.ts";
 import { hub } from "../stream/hub.ts";
@@ -45,7 +45,7 @@ export function mountRunHeader(): void {
 /** The space bar pauses a run or lets it go on, once the person agrees. */
 function askToPause(head: HTMLElement): void | false {
   const form = first("form[data-api$='/pause'], form[data-api$='/resume']", HTMLFormElement, head);
-  if (!form) return false;
+  if (!form || isReadOnly()) return false;
   const name = first("h1", HTMLElement, head)?.textContent ?? "this run";
   const pauses = form.dataset["api"]?.endsWith("/pause") === true;
   const asked = pauses

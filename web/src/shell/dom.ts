@@ -36,6 +36,9 @@ export function setText(element: Element | null, text: string): void {
   if (element && element.textContent !== text) element.textContent = text;
 }
 
+/** Whether the studio may not be changed; its pages then offer nothing that would. */
+export const isReadOnly = (): boolean => document.documentElement.dataset["readOnly"] !== undefined;
+
 /** Whether the person is typing somewhere. */
 export function isTyping(target: EventTarget | null): boolean {
   return (

@@ -1,5 +1,5 @@
 // Keyboard shortcuts; never while typing, never with a modifier.
-import { first, isTyping } from "./dom.ts";
+import { first, isReadOnly, isTyping } from "./dom.ts";
 
 /** Answers `false` when there is nothing to do, so that the browser does what it does with the key. */
 type Shortcut = () => void | false;
@@ -35,7 +35,7 @@ export function mountKeys(): void {
   onKey("g h", go("/"));
   onKey("g r", go("/runs"));
   onKey("g n", go("/notebooks"));
-  onKey("g w", go("/runs/new"));
+  if (!isReadOnly()) onKey("g w", go("/runs/new"));
   onKey("g c", go("/checkpoints"));
   onKey("g d", go("/datasets"));
   onKey("g l", go("/learn"));

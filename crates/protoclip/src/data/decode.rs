@@ -1,7 +1,7 @@
 //! Decoding of untrusted pictures to RGB, within limits.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Cursor, Seek};
+use std::io::{BufRead, BufReader, Cursor, Read, Seek};
 
 use image::{DynamicImage, ImageReader, Limits, Rgb, RgbImage};
 
@@ -10,13 +10,20 @@ pub const LARGEST_SIDE: u32 = 16_384;
 /// Largest memory that decoding one picture may take, in bytes.
 pub const LARGEST_DECODE: u64 = 256 << 20;
 
+/// Largest picture file, in bytes.
+const LARGEST_FILE: u64 = 256 << 20;
+
 /// Decodes a file; transparency is composited on white and EXIF orientation ignored, as the
 /// reference does.
 pub(super) fn decode_file(file: File) -> Result<RgbImage, String> {
-    let reader = ImageReader::new(BufReader::new(file))
-        .with_guessed_format()
-        .map_err(|e| e.to_string())?;
-    decode(reader).map(on_white)
+    let mut bytes = Vec::new();
+    let read = file.take(LARGEST_FILE + 1).read_to_end(&mut bytes);
+    let read = read.map_err(|e| e.to_string())? as u64;
+    if read > LARGEST_FILE {
+        let limit = LARGEST_FILE >> 20;
+        return Err(format!("the file has more than {limit} MiB"));
+    }
+    decode_bytes(&bytes)
 }
 
 /// Whether the bytes are a PNG whose pixels index a palette.
@@ -64,10 +71,53 @@ pub(super) fn decode_bytes(bytes: &[u8]) -> Result<RgbImage, String> {
 /// # Errors
 /// The decoder's message, when the bytes are no picture, a broken one, or one beyond the limits.
 pub fn decode_picture(bytes: &[u8]) -> Result<DynamicImage, String> {
+    if is_cut(bytes) {
+        return Err("the file ends before its picture does; it was cut".into());
+    }
     let reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
         .map_err(|e| e.to_string())?;
     decode(reader)
+}
+
+/// Whether the end of a picture is missing where its decoder would not say so: the one for JPEG fills
+/// the rest with grey. PNG decoders tell by themselves.
+fn is_cut(bytes: &[u8]) -> bool {
+    if bytes.starts_with(&[0xff, 0xd8, 0xff]) {
+        return !jpeg_has_end(bytes);
+    }
+    match bytes.split_first_chunk::<8>() {
+        Some(([b'R', b'I', b'F', b'F', size @ ..], rest)) if rest.starts_with(b"WEBP") => {
+            u64::from(u32::from_le_bytes(*size)) > rest.len() as u64
+        }
+        _ => false,
+    }
+}
+
+/// Walks the segments of a JPEG to the mark of its end (ITU T.81, annex B); one within a segment, such
+/// as that of a thumbnail, does not count.
+fn jpeg_has_end(bytes: &[u8]) -> bool {
+    let mut rest = bytes.get(2..).unwrap_or_default();
+    loop {
+        let Some(at) = rest.iter().position(|&byte| byte == 0xff) else {
+            return false;
+        };
+        let Some(&mark) = rest.get(at + 1) else {
+            return false;
+        };
+        let behind = match mark {
+            0xd9 => return true,
+            // Filling, which may be followed by the mark itself.
+            0xff => at + 1,
+            // Marks without a length: data that look like one, restarts, beginnings.
+            0x00 | 0x01 | 0xd0..=0xd8 => at + 2,
+            _ => match rest.get(at + 2..at + 4) {
+                Some(&[high, low]) => at + 2 + usize::from(u16::from_be_bytes([high, low])),
+                _ => return false,
+            },
+        };
+        rest = rest.get(behind..).unwrap_or_default();
+    }
 }
 
 fn decode<R: BufRead + Seek>(mut reader: ImageReader<R>) -> Result<DynamicImage, String> {

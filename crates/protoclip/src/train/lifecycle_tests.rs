@@ -2,6 +2,7 @@
 
 mod sources;
 mod steering;
+mod stops;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -83,7 +83,7 @@ fn bombs() -> Vec<(String, Vec<u8>)> {
 }
 
 /// The largest amount of memory that this process has had, in bytes.
-fn peak_memory() -> Option<u64> {
+pub(crate) fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;

@@ -11,16 +11,16 @@ use protoclip::model::weights::{measure_tensors, tensor_shapes};
 use protoclip::npy::NpyMatrix;
 use protoclip::tokenizer::Tokenizer;
 
-const CASES: u32 = 10_000;
+pub(crate) const CASES: u32 = 10_000;
 
 /// Bytes that are changed, put in and left out of a good file.
 #[derive(Debug, Clone)]
-struct Damage {
+pub(crate) struct Damage {
     changes: Vec<(prop::sample::Index, u8, u8)>,
     cut: Option<prop::sample::Index>,
 }
 
-fn damage() -> impl Strategy<Value = Damage> {
+pub(crate) fn damage() -> impl Strategy<Value = Damage> {
     let change = (any::<prop::sample::Index>(), any::<u8>(), 0..4_u8);
     let changes = prop::collection::vec(change, 0..6);
     let cut = prop::option::weighted(0.2, any::<prop::sample::Index>());
@@ -28,7 +28,7 @@ fn damage() -> impl Strategy<Value = Damage> {
 }
 
 impl Damage {
-    fn of(&self, good: &[u8]) -> Vec<u8> {
+    pub(crate) fn of(&self, good: &[u8]) -> Vec<u8> {
         let mut bytes = good.to_vec();
         for &(at, byte, kind) in &self.changes {
             let at = at.index(bytes.len());
@@ -46,7 +46,7 @@ impl Damage {
     }
 }
 
-fn run<S: Strategy>(cases: u32, strategy: &S, test: impl Fn(S::Value)) {
+pub(crate) fn run<S: Strategy>(cases: u32, strategy: &S, test: impl Fn(S::Value)) {
     let config = ProptestConfig {
         cases,
         failure_persistence: None,
@@ -60,7 +60,7 @@ fn run<S: Strategy>(cases: u32, strategy: &S, test: impl Fn(S::Value)) {
 }
 
 /// A place for one file that is written again and again.
-fn place(name: &str) -> (tempfile::TempDir, PathBuf) {
+pub(crate) fn place(name: &str) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("temporary folder");
     let path = folder.path().join(name);
     (folder, path)

@@ -2,5 +2,7 @@
 //! reader. None may panic, run anything, or take memory out of proportion.
 
 mod bombs;
+mod cuts;
 mod files;
 mod payloads;
+mod sources;

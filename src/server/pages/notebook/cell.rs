@@ -169,6 +169,17 @@ impl ControlForm {
             value,
         }
     }
+
+    /// The value as words, for those who cannot set it.
+    pub(super) fn shown(&self) -> &str {
+        let chosen = self.choices.iter().find(|choice| choice.chosen);
+        match (chosen, self.kind) {
+            (Some(choice), _) => &choice.text,
+            (None, "switch") if self.on => "on",
+            (None, "switch") => "off",
+            (None, _) => &self.value,
+        }
+    }
 }
 
 const fn class_name(class: CellClass) -> &'static str {

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::super::super::StudioError;
 use super::super::CellText;
-use super::super::markdown::prose_html;
+use super::super::markdown::{Pictures, prose_html};
 use super::super::output::{Block, CellOutput, Table};
 use super::{Exported, Piece, ShownCell};
 
@@ -17,7 +17,7 @@ pub(super) fn write(exported: &Exported) -> Result<String, StudioError> {
     let mut page = head(&exported.title);
     for piece in exported.pieces() {
         match piece {
-            Piece::Prose(text) => page.push_str(&prose_html(text)),
+            Piece::Prose(text) => page.push_str(&prose_html(text, Pictures::None)),
             Piece::Cell(text, shown) => cell(&mut page, exported, text, shown)?,
         }
     }

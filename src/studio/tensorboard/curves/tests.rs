@@ -87,7 +87,7 @@ fn reading_ends_when_nobody_wants_it_any_more() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
 
     #[test]
     fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
@@ -112,6 +112,42 @@ proptest! {
         }
         read(&[&bytes[..end.min(bytes.len())]]);
     }
+
+    /// Events as others write them, damaged below a check sum that is right.
+    #[test]
+    fn events_with_wrong_bytes_are_read_without_a_panic(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), any::<bool>()), 1..6),
+    ) {
+        let mut event = EVENT.to_vec();
+        for (at, byte, put_in) in changes {
+            match (at.index(event.len()), put_in) {
+                (at, true) => event.insert(at, byte),
+                (at, false) => event[at] = byte,
+            }
+        }
+        let mut bytes = Vec::new();
+        write_record(&mut bytes, &event).expect("writes");
+        read(&[&bytes]);
+    }
+}
+
+/// An event with a step, a number, a tensor of one number and metadata that call it a curve.
+const EVENT: &[u8] =
+    b"\x09\x00\x00\x00\x00\x00\x00\x59\x40\x10\x05\x2a\x2e\x0a\x08\x0a\x01\x61\x15\x00\
+    \x00\x80\x3f\x0a\x22\x0a\x01\x62\x42\x0e\x08\x01\x12\x04\x12\x02\x08\x01\x22\x04\
+    \x00\x00\x80\x3f\x4a\x0d\x0a\x09\x0a\x07\x73\x63\x61\x6c\x61\x72\x73\x20\x01";
+
+#[test]
+fn the_event_that_is_damaged_is_whole_before() {
+    let mut bytes = Vec::new();
+    write_record(&mut bytes, EVENT).expect("writes");
+    let curves = read(&[&bytes]);
+    assert_eq!(curves.points["a"], [(5, 1.0)]);
+    assert_eq!(curves.count(), 2, "{curves:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn what_we_write_is_read_back_as_it_was(

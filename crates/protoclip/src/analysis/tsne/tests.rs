@@ -245,6 +245,30 @@ fn the_observer_sees_maps_and_stops_the_work_at_once() {
 }
 
 #[test]
+fn a_stop_at_any_iteration_ends_it_there_and_the_map_is_made_anew_alike() {
+    let features = clusters(150, 6, 2);
+    let config = quick(60);
+    let straight = tsne(&features, 6, &config, None, SILENT).expect("mapped");
+    let mut random = ChaCha8Rng::seed_from_u64(9);
+    for _ in 0..20 {
+        let last = random.random_range(1..=60_usize);
+        let seen = Cell::new(0);
+        let refuse = |progress: &TsneProgress<'_>| {
+            if progress.phase == TsnePhase::Neighbours {
+                return true;
+            }
+            seen.set(progress.done);
+            progress.done < last
+        };
+        let stopped = tsne(&features, 6, &config, None, &refuse);
+        assert_eq!(stopped, Err(TsneError::Cancelled));
+        assert_eq!(seen.get(), last, "not one iteration more");
+    }
+    let again = tsne(&features, 6, &config, None, SILENT).expect("mapped");
+    assert_eq!(again, straight);
+}
+
+#[test]
 fn what_cannot_be_mapped_is_refused_with_the_largest_that_works() {
     let features = clusters(31, 4, 7);
     let refused = |features: &[f32], config: &TsneConfig, initial: Option<&[f32]>| {

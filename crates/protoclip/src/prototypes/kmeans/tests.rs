@@ -65,6 +65,34 @@ fn a_refusing_callback_cancels_at_once() {
 }
 
 #[test]
+fn a_stop_anywhere_ends_it_at_once_and_leaves_no_trace() {
+    let features = clustered_rows(4000, 24, 3);
+    let config = config(60, 25, 3, 4);
+    let calls = Cell::new(0);
+    let count = |_, _| {
+        calls.set(calls.get() + 1);
+        true
+    };
+    let straight = kmeans(&features, 24, &config, None, &count).expect("clustered");
+    let all = calls.get();
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    for _ in 0..20 {
+        let last = random.random_range(1..=all.min(40));
+        calls.set(0);
+        let refuse = |_, _| {
+            calls.set(calls.get() + 1);
+            calls.get() < last
+        };
+        let stopped = kmeans(&features, 24, &config, None, &refuse);
+        // The number of calls depends on the time that the work takes.
+        if calls.get() == last {
+            assert_eq!(stopped, Err(KMeansError::Cancelled), "at call {last}");
+        }
+    }
+    assert_eq!(kmeans(&features, 24, &config, None, SILENT), Ok(straight));
+}
+
+#[test]
 fn bad_input_is_named() {
     let error = |features: &[f32], count, initial: Option<&[f32]>| {
         kmeans(features, 2, &config(count, 1, 1, 0), initial, SILENT).expect_err("refused")
