@@ -227,7 +227,11 @@ impl Studio {
         Ok(match axis {
             ComparisonAxis::Step => Place::Product(1.0),
             ComparisonAxis::Samples => Place::Product(self.config(run)?.batch_size as f64),
-            ComparisonAxis::Time => Place::Clock(StepClock::of(&self.whole_log(run)?)),
+            ComparisonAxis::Time => {
+                let view = self.run(run)?;
+                let look = view.updated.map(|time| (view.step, time));
+                Place::Clock(StepClock::of(&self.whole_log(run)?, look.as_slice()))
+            }
         })
     }
 

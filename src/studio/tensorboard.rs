@@ -14,7 +14,10 @@ mod wire;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
+
 use super::run_directory::{RunDirectory, RunMeta};
+use super::run_snapshot::RunSnapshot;
 use super::run_store::RunStore;
 use super::step_clock::StepClock;
 use super::{RunId, Studio, StudioError};
@@ -79,12 +82,18 @@ fn start_of(meta: &RunMeta) -> f64 {
     meta.created.as_millisecond() as f64 / 1000.0
 }
 
+/// The newest step of a run, and when it was stored.
+fn newest(snapshot: &RunSnapshot) -> Option<(u64, Timestamp)> {
+    Some((snapshot.step, snapshot.updated?))
+}
+
 fn write_curves<W: Write>(
     file: &mut EventFile<W>,
     meta: &RunMeta,
     store: &RunStore,
 ) -> Result<(), StudioError> {
-    let clock = StepClock::of(&store.lines(0, i64::MAX as usize)?);
+    let look = store.snapshot()?.as_ref().and_then(newest);
+    let clock = StepClock::of(&store.lines(0, i64::MAX as usize)?, look.as_slice());
     let start = start_of(meta);
     for (tag, _) in store.tags()? {
         let mut written: io::Result<()> = Ok(());

@@ -9,13 +9,15 @@ use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
+
 use super::super::run_directory::{RunDirectory, RunMeta};
 use super::super::run_log::{LineKind, LogLine};
 use super::super::run_store::RunStore;
 use super::super::step_clock::StepClock;
 use super::super::{RunState, StudioError};
 use super::event_file::EventFile;
-use super::start_of;
+use super::{newest, start_of};
 
 /// The event files of one run while it trains.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ pub struct CurveFollower {
     last_line: i64,
     /// Files so far.
     files: i64,
+    /// The newest step at each look, and when it was stored.
+    looks: Vec<(u64, Timestamp)>,
 }
 
 /// What all names of event files begin with.
@@ -57,6 +61,7 @@ impl CurveFollower {
             written: BTreeMap::new(),
             last_line: 0,
             files: 1,
+            looks: Vec::new(),
         })
     }
 
@@ -78,7 +83,10 @@ impl CurveFollower {
         let goes_on = self.goes_on(&RunStore::read(&database)?)?;
         let store = RunStore::read(&database)?;
         let lines = store.lines(0, i64::MAX as usize)?;
-        let clock = StepClock::of(&lines);
+        if let Some(look) = store.snapshot()?.as_ref().and_then(newest) {
+            self.look(look);
+        }
+        let clock = StepClock::of(&lines, &self.looks);
         for line in lines.iter().filter(|line| begins(line)) {
             if line.seq > self.last_line {
                 self.begin_session(line.step, &clock)?;
@@ -90,6 +98,12 @@ impl CurveFollower {
         }
         self.file.flush().map_err(StudioError::io(&self.path))?;
         Ok(goes_on)
+    }
+
+    /// Remembers when steps were stored; those that come again count anew.
+    fn look(&mut self, (step, time): (u64, Timestamp)) {
+        self.looks.retain(|look| look.0 < step);
+        self.looks.push((step, time));
     }
 
     /// Whether the run waits or trains, by a process that lives.
