@@ -14,6 +14,7 @@ mod changes;
 mod checkpoints;
 mod comparison;
 mod create;
+mod curve_cache;
 mod curve_import;
 mod curves_figure;
 mod data_dir;
@@ -148,6 +149,7 @@ pub struct Studio {
     /// What `auto` becomes in new runs.
     default_device: String,
     live: Arc<Live>,
+    curves: curve_cache::CurveCache,
     snapshots: FileCache<prototypes::SnapshotView>,
     agreements: FileCache<StepAgreement>,
     lineages: FileCache<prototypes::SnapshotLineages>,
@@ -200,6 +202,7 @@ impl Studio {
             data_sets: options.data_sets,
             runner: options.runner,
             default_device: options.default_device,
+            curves: curve_cache::CurveCache::default(),
             snapshots: FileCache::new(prototypes::KEPT),
             agreements: FileCache::new(prototypes::KEPT_AGREEMENTS),
             lineages: FileCache::new(prototypes::KEPT_LINEAGES),
@@ -265,7 +268,10 @@ impl Studio {
     /// When there is no such run or its database cannot be read.
     pub fn series(&self, id: &RunId, query: &SeriesQuery) -> Result<Series, StudioError> {
         match self.store(id)? {
-            Some(store) => Series::read(&store, query),
+            Some(store) => Ok(Series::of(
+                &self.curves.curve(id, &query.tag, &store)?,
+                query,
+            )),
             None => Ok(Series {
                 tag: query.tag.clone(),
                 shown: 0,
@@ -280,11 +286,10 @@ impl Studio {
     /// # Errors
     /// As [`Studio::series`].
     pub fn points(&self, id: &RunId, tag: &str) -> Result<Vec<(u64, f64)>, StudioError> {
-        let mut points = Vec::new();
-        if let Some(store) = self.store(id)? {
-            store.each_point(tag, (0, u64::MAX), |step, value| points.push((step, value)))?;
+        match self.store(id)? {
+            Some(store) => Ok(Arc::unwrap_or_clone(self.curves.curve(id, tag, &store)?)),
+            None => Ok(Vec::new()),
         }
-        Ok(points)
     }
 
     /// Names of the curves of a run, each with its number of points.

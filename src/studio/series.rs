@@ -2,9 +2,6 @@
 
 use serde::Serialize;
 
-use super::StudioError;
-use super::run_store::RunStore;
-
 /// Which part of a curve, and in how many buckets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeriesQuery {
@@ -38,22 +35,19 @@ pub const FEWEST_BUCKETS: usize = 10;
 pub const MOST_BUCKETS: usize = 20_000;
 
 impl Series {
-    /// Reads a curve. A tag that the run does not have gives an empty series.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn read(store: &RunStore, query: &SeriesQuery) -> Result<Self, StudioError> {
-        let mut values = Vec::new();
-        store.each_point(&query.tag, (query.from, query.to), |step, value| {
-            values.push((step, value));
-        })?;
-        let points = buckets(&values, query.points.clamp(FEWEST_BUCKETS, MOST_BUCKETS));
-        Ok(Self {
+    /// The asked part of a curve; `curve` has every point, ascending. One without points gives an
+    /// empty series.
+    pub(super) fn of(curve: &[(u64, f64)], query: &SeriesQuery) -> Self {
+        let start = curve.partition_point(|point| point.0 < query.from);
+        let end = curve.partition_point(|point| point.0 <= query.to);
+        let values = curve.get(start..end).unwrap_or_default();
+        let points = buckets(values, query.points.clamp(FEWEST_BUCKETS, MOST_BUCKETS));
+        Self {
             tag: query.tag.clone(),
             shown: points.len(),
             total: values.len(),
             points,
-        })
+        }
     }
 }
 
