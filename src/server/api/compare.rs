@@ -1,7 +1,5 @@
 //! One curve of several runs: reduced for charts, complete as CSV, and as a figure.
 
-use std::fmt::Write;
-
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -9,11 +7,12 @@ use serde::Deserialize;
 
 use super::super::endpoint::{ApiQuery, Endpoint};
 use super::super::{AppError, AppState};
-use super::csv::csv;
+use super::csv::{by_step, csv};
 use super::figures::{Look, TableAnswer, csv_svg_and_png, drawn, figures, svg_and_png};
 use crate::server::pages::{grouping_table, measures_table, settings_table};
 use crate::studio::{
-    Compared, Comparison, ComparisonAxis, ComparisonQuery, PrototypeMatching, RunId, listed_runs,
+    Compared, Comparison, ComparisonAxis, ComparisonQuery, PrototypeMatching, RunId, Studio,
+    StudioError, listed_runs,
 };
 
 /// Buckets of one run unless asked otherwise.
@@ -151,6 +150,13 @@ async fn figure(
     Ok(drawn(figure.await?))
 }
 
+/// Nothing for what is no number.
+fn finite(value: f64) -> String {
+    Some(value)
+        .filter(|value| value.is_finite())
+        .map_or_else(String::new, |value| value.to_string())
+}
+
 async fn curves_csv(
     State(state): State<AppState>,
     ApiQuery(asked): ApiQuery<CurveQuery>,
@@ -159,28 +165,10 @@ async fn curves_csv(
     let text = state.ask(move |studio| {
         let rows = studio.compared_rows(&query)?;
         let skipped = usize::from(query.of == Compared::Difference);
-        Ok(table(&query.runs[skipped..], &rows))
+        let runs = query.runs[skipped..].iter().map(RunId::to_string);
+        Ok(by_step(runs, &rows, finite))
     });
     Ok(csv("comparison", text.await?))
-}
-
-fn table(runs: &[RunId], rows: &std::collections::BTreeMap<u64, Vec<Option<f64>>>) -> String {
-    let mut text = String::from("step");
-    for run in runs {
-        let _infallible = write!(text, ",{run}");
-    }
-    text.push('\n');
-    for (step, values) in rows {
-        let _infallible = write!(text, "{step}");
-        for value in values {
-            text.push(',');
-            if let Some(value) = value.filter(|value| value.is_finite()) {
-                let _infallible = write!(text, "{value}");
-            }
-        }
-        text.push('\n');
-    }
-    text
 }
 
 #[derive(Deserialize)]
@@ -188,38 +176,44 @@ struct RunsQuery {
     runs: String,
 }
 
+type Runs = ApiQuery<RunsQuery>;
+
 async fn measures(
-    State(state): State<AppState>,
-    ApiQuery(asked): ApiQuery<RunsQuery>,
+    state: State<AppState>,
+    runs: Runs,
     answer: TableAnswer,
 ) -> Result<Response, AppError> {
-    let ids = listed_runs(&asked.runs);
-    let text = state.ask(move |studio| measures_table(studio, &ids));
-    answer.of("evaluation", "Evaluation", text.await?).await
+    let text = table_of(state, runs, measures_table).await?;
+    answer.of("evaluation", "Evaluation", text).await
 }
 
 async fn settings(
-    State(state): State<AppState>,
-    ApiQuery(asked): ApiQuery<RunsQuery>,
+    state: State<AppState>,
+    runs: Runs,
     answer: TableAnswer,
 ) -> Result<Response, AppError> {
-    let ids = listed_runs(&asked.runs);
-    let text = state.ask(move |studio| settings_table(studio, &ids));
-    answer
-        .of("settings", "Settings that differ", text.await?)
-        .await
+    let text = table_of(state, runs, settings_table).await?;
+    answer.of("settings", "Settings that differ", text).await
 }
 
 async fn grouping(
-    State(state): State<AppState>,
-    ApiQuery(asked): ApiQuery<RunsQuery>,
+    state: State<AppState>,
+    runs: Runs,
     answer: TableAnswer,
 ) -> Result<Response, AppError> {
-    let ids = listed_runs(&asked.runs);
-    let text = state.ask(move |studio| grouping_table(studio, &ids));
+    let text = table_of(state, runs, grouping_table).await?;
     answer
-        .of("grouping", "Agreement of the groupings", text.await?)
+        .of("grouping", "Agreement of the groupings", text)
         .await
+}
+
+async fn table_of(
+    State(state): State<AppState>,
+    ApiQuery(asked): Runs,
+    table: fn(&Studio, &[RunId]) -> Result<String, StudioError>,
+) -> Result<String, AppError> {
+    let ids = listed_runs(&asked.runs);
+    state.ask(move |studio| table(studio, &ids)).await
 }
 
 async fn prototypes(

@@ -1,5 +1,7 @@
 //! Answers that are saved as files, and the fields of tables.
 
+use std::collections::BTreeMap;
+
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
@@ -22,6 +24,25 @@ pub(super) fn saved(name: &str, content_type: &'static str, body: impl IntoRespo
         ),
     ];
     (described, body).into_response()
+}
+
+/// A line for each step that one of the curves has, a column for each curve; `number` writes a value.
+pub(super) fn by_step(
+    names: impl IntoIterator<Item = String>,
+    rows: &BTreeMap<u64, Vec<Option<f64>>>,
+    number: impl Fn(f64) -> String,
+) -> String {
+    let mut text = String::from("step");
+    for name in names {
+        text = text + "," + &name;
+    }
+    for (step, values) in rows {
+        text += &format!("\n{step}");
+        for value in values {
+            text = text + "," + &value.map_or_else(String::new, &number);
+        }
+    }
+    text + "\n"
 }
 
 /// A text as a CSV field; one that a spreadsheet would run is disarmed.

@@ -160,7 +160,6 @@ async fn list_table(
 ) -> Result<Response, AppError> {
     let sets = state.ask(|studio| Ok(studio.data_sets())).await?;
     let mut text = String::from("id,name,source,path,pairs,skipped,runs,present\n");
-    let number = |value: Option<String>| value.unwrap_or_default();
     for set in &sets {
         let path = set.path.as_ref().map(|path| path.display().to_string());
         text += &format!(
@@ -172,8 +171,10 @@ async fn list_table(
                 .as_str()
                 .unwrap_or_default(),
             quoted(&path.unwrap_or_default()),
-            number(set.pairs.map(|pairs| pairs.to_string())),
-            number(set.skipped.map(|skipped| skipped.to_string())),
+            set.pairs
+                .map_or_else(String::new, |pairs| pairs.to_string()),
+            set.skipped
+                .map_or_else(String::new, |skipped| skipped.to_string()),
             set.runs.len(),
             set.missing.is_none()
         );

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::super::endpoint::{ApiQuery, Endpoint};
 use super::super::{AppError, AppState};
-use super::csv::{csv, quoted};
+use super::csv::{by_step, csv, quoted};
 use super::figures::{Look, drawn, figures, svg_and_png};
 use crate::studio::{ChartCurve, ChartQuery, RunId, Series, SeriesQuery};
 
@@ -173,20 +173,9 @@ fn several_curves(tags: &[String], curves: &[Vec<(u64, f64)>]) -> String {
             rows.entry(step).or_insert_with(|| vec![None; tags.len()])[place] = Some(value);
         }
     }
-    let mut text = String::from("step");
-    tags.iter().for_each(|tag| {
-        text.push(',');
-        text += &quoted(tag);
-    });
-    for (step, values) in rows {
-        let _written = write!(text, "\n{step}");
-        for value in values {
-            let value = value.map_or_else(String::new, |value| value.to_string());
-            let _written = write!(text, ",{value}");
-        }
-    }
-    text.push('\n');
-    text
+    by_step(tags.iter().map(|tag| quoted(tag)), &rows, |value| {
+        value.to_string()
+    })
 }
 
 async fn figure(

@@ -72,7 +72,6 @@ async fn list_table(
     );
     for view in &found {
         let finished = view.finished.as_ref();
-        let number = |value: Option<String>| value.unwrap_or_default();
         text += &format!(
             "{},{},{},{},{},{},{},{},{}\n",
             quoted(&view.path.display().to_string()),
@@ -81,9 +80,9 @@ async fn list_table(
             view.encoder_dim,
             view.rows,
             view.rows_done,
-            number(finished.map(|made| made.explained_variance.to_string())),
-            number(finished.map(|made| format!("{:.1}", made.seconds))),
-            number(finished.map(|made| made.written.to_string())),
+            finished.map_or_else(String::new, |made| made.explained_variance.to_string()),
+            finished.map_or_else(String::new, |made| format!("{:.1}", made.seconds)),
+            finished.map_or_else(String::new, |made| made.written.to_string()),
         );
     }
     table.of("teachers", "Features of captions", text).await

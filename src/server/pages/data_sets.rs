@@ -12,7 +12,7 @@ use super::respond::{answer, html, page};
 use super::shell::Shell;
 use super::work_list::WorkList;
 use crate::server::{AppError, AppState};
-use crate::studio::{DataSetId, ListedDataSet, NewPlace, Studio, StudioError};
+use crate::studio::{DataSetId, ListedDataSet, NewPlace, Studio, StudioError, WorkView};
 
 #[derive(Debug, Template)]
 #[template(path = "pages/data_sets.html")]
@@ -119,9 +119,19 @@ pub(super) async fn open(
     shell: Shell,
     Path(id): Path<String>,
 ) -> Response {
-    let id = DataSetId::from(id.as_str());
+    begin(state, shell, &id, Studio::reopen_data_set).await
+}
+
+/// Begins work on a data set, and leads to its page.
+async fn begin(
+    state: AppState,
+    shell: Shell,
+    id: &str,
+    work: fn(&Studio, &DataSetId) -> Result<WorkView, StudioError>,
+) -> Response {
+    let id = DataSetId::from(id);
     let to = format!("/datasets/{id}");
-    let begun = state.ask(move |studio| studio.reopen_data_set(&id)).await;
+    let begun = state.ask(move |studio| work(studio, &id)).await;
     answer(shell, begun.map(|_| Redirect::to(&to).into_response()))
 }
 
@@ -159,10 +169,7 @@ pub(super) async fn compare_pictures(
     shell: Shell,
     Path(id): Path<String>,
 ) -> Response {
-    let id = DataSetId::from(id.as_str());
-    let to = format!("/datasets/{id}");
-    let begun = state.ask(move |studio| studio.compare_pictures(&id)).await;
-    answer(shell, begun.map(|_| Redirect::to(&to).into_response()))
+    begin(state, shell, &id, Studio::compare_pictures).await
 }
 
 impl AddForm {

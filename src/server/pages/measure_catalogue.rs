@@ -57,6 +57,12 @@ const fn neither(tag: &'static str, name: &'static str, definition: &'static str
     }
 }
 
+/// All measures, each with its group, in the order of the page.
+pub(super) fn measures() -> impl Iterator<Item = (&'static MeasureGroup, &'static Measure)> {
+    let of = |group: &'static MeasureGroup| group.measures.iter().map(move |m| (group, m));
+    GROUPS.iter().flat_map(of)
+}
+
 /// All groups in the order of the page.
 pub(super) const GROUPS: [MeasureGroup; 4] = [
     MeasureGroup {
@@ -217,7 +223,7 @@ mod tests {
 
     #[test]
     fn every_measure_has_a_tag_and_a_meaning_of_its_own() {
-        let measures = || GROUPS.iter().flat_map(|group| group.measures);
+        let measures = || measures().map(|(_, measure)| measure);
         let tags: BTreeSet<&str> = measures().map(|m| m.tag).collect();
         assert_eq!(tags.len(), measures().count());
         assert!(measures().all(|m| m.tag.starts_with("eval/") && m.definition.len() > 20));

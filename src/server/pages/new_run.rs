@@ -17,7 +17,7 @@ use protoclip::model::ClipConfig;
 use serde_json::{Value, json};
 
 pub(super) use augmentation::fragment as augmentation;
-pub(super) use field_spec::{FieldSpec, GROUPS, Kind, as_json, number};
+pub(super) use field_spec::{FieldSpec, GROUPS, Kind, all_fields, as_json, number};
 
 use super::figures::{figure, grouped};
 use super::respond::{answer, html, page};
@@ -318,8 +318,7 @@ fn preset_values() -> String {
         .into_iter()
         .map(|preset| {
             let json = as_json(&preset.config());
-            let fields = GROUPS.iter().flat_map(|group| group.fields);
-            let values = fields.map(|field| (field.name, field.shown_in(&json)));
+            let values = all_fields().map(|field| (field.name, field.shown_in(&json)));
             (preset.name(), values.collect())
         })
         .collect();

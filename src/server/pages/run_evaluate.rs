@@ -8,7 +8,7 @@ use protoclip::train::tag;
 
 use super::chart_catalogue::{Chart, evaluation_charts};
 use super::figures::{NONE, grouped};
-use super::measure_catalogue::{Better, GROUPS, Measure, MeasureGroup, shown};
+use super::measure_catalogue::{Better, GROUPS, Measure, MeasureGroup, measures, shown};
 use super::respond::page;
 use super::run_card::RunCard;
 use super::shell::Shell;
@@ -113,8 +113,7 @@ pub(in crate::server) fn run_measures_table(
 ) -> Result<String, StudioError> {
     studio.run(id)?;
     let mut text = String::from("group,measure,unit,latest,step,first,best,best_step\n");
-    let all = GROUPS.iter();
-    for (group, measure) in all.flat_map(|group| group.measures.iter().map(move |m| (group, m))) {
+    for (group, measure) in measures() {
         let points = points(studio, id, measure.tag)?;
         let (Some(first), Some(latest)) = (points.first(), points.last()) else {
             continue;

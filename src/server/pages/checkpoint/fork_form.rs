@@ -3,7 +3,7 @@
 use protoclip::config::{ConfigErrors, FieldError, RunConfig};
 use serde_json::Value;
 
-use super::super::new_run::{FieldSpec, GROUPS, Kind, as_json, number};
+use super::super::new_run::{FieldSpec, Kind, all_fields, as_json, number};
 use crate::studio::{ForkRequest, LEARNING_RATE_FACTOR, StudioError, can_change_in_fork};
 
 /// A setting with the value that it has without a change.
@@ -32,8 +32,7 @@ pub(super) fn fork_fields(config: &RunConfig) -> Vec<ForkField> {
 }
 
 fn forkable() -> impl Iterator<Item = &'static FieldSpec> {
-    let all = GROUPS.iter().flat_map(|group| group.fields);
-    all.filter(|field| can_change_in_fork(field.name))
+    all_fields().filter(|field| can_change_in_fork(field.name))
 }
 
 impl ForkField {

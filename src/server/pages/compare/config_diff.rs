@@ -5,7 +5,7 @@ use std::sync::Arc;
 use protoclip::config::RunConfig;
 use serde_json::Value;
 
-use super::super::new_run::{FieldSpec, GROUPS, as_json};
+use super::super::new_run::{FieldSpec, all_fields, as_json};
 use crate::studio::{RunView, Studio, StudioError};
 
 /// Only what differs, in the order of the Config tab.
@@ -57,9 +57,8 @@ impl ConfigDiff {
             .map(|config| (as_json(config), as_json(&config.preset.config())))
             .collect();
         let mut rows = vec![preset_row(configs)];
-        let fields = GROUPS.iter().flat_map(|group| group.fields);
         rows.extend(
-            fields
+            all_fields()
                 .filter(|field| field.name != "name")
                 .map(|field| DiffRow::of(field, &sides)),
         );

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::config_diff::ConfigDiff;
 use crate::server::api::quoted;
-use crate::server::pages::measure_catalogue::GROUPS;
+use crate::server::pages::measure_catalogue::measures;
 use crate::studio::{RunId, RunView, Studio, StudioError, run_labels};
 
 /// Settings that are not the same in all runs.
@@ -37,8 +37,7 @@ pub(in crate::server) fn measures_table(
 ) -> Result<String, StudioError> {
     let views = studio.compared_runs(ids)?;
     let mut text = head(&["group", "measure", "unit"], &views);
-    let all = GROUPS.iter();
-    for (group, measure) in all.flat_map(|group| group.measures.iter().map(move |m| (group, m))) {
+    for (group, measure) in measures() {
         let value = |view: &RunView| view.latest.get(measure.tag).copied();
         if !views.iter().any(|view| value(view).is_some()) {
             continue;

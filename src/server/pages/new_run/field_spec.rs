@@ -212,12 +212,14 @@ pub(in crate::server::pages) fn as_json(config: &RunConfig) -> Value {
     serde_json::to_value(config).unwrap_or_default()
 }
 
+/// All settings in the order of the form.
+pub(in crate::server::pages) fn all_fields() -> impl Iterator<Item = &'static FieldSpec> {
+    GROUPS.iter().flat_map(|group| group.fields)
+}
+
 /// The setting with this dotted path.
 pub(in crate::server::pages) fn spec(name: &str) -> Option<&'static FieldSpec> {
-    GROUPS
-        .iter()
-        .flat_map(|group| group.fields)
-        .find(|field| field.name == name)
+    all_fields().find(|field| field.name == name)
 }
 
 #[cfg(test)]

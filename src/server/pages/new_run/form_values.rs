@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use protoclip::config::{ConfigErrors, FieldError, Preset, RunConfig, ValidRunConfig};
 use serde_json::{Map, Value};
 
-use super::field_spec::{FieldSpec, GROUPS, as_json};
+use super::field_spec::{FieldSpec, all_fields, as_json};
 
 /// Typed values by dotted path; an absent or blank one takes its preset's value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,14 +24,11 @@ impl FormValues {
     /// The values of an existing run that differ from its preset.
     pub(super) fn of_config(config: &RunConfig) -> Self {
         let (own, preset) = (as_json(config), as_json(&config.preset.config()));
-        let changed = GROUPS
-            .iter()
-            .flat_map(|group| group.fields)
-            .filter_map(|field| {
-                let value = field.value_in(&own)?;
-                let differs = Some(&value) != field.value_in(&preset).as_ref();
-                (differs && field.name != "name").then(|| (field.name.to_owned(), value))
-            });
+        let changed = all_fields().filter_map(|field| {
+            let value = field.value_in(&own)?;
+            let differs = Some(&value) != field.value_in(&preset).as_ref();
+            (differs && field.name != "name").then(|| (field.name.to_owned(), value))
+        });
         let mut values: BTreeMap<String, String> = changed.collect();
         values.insert("preset".into(), config.preset.name().into());
         Self(values)
@@ -39,8 +36,9 @@ impl FormValues {
 
     /// Takes over every field that `asked` has a value for.
     pub(super) fn take(&mut self, asked: &Self) {
-        let fields = GROUPS.iter().flat_map(|group| group.fields);
-        let names = fields.map(|field| field.name).chain(["preset", "draw"]);
+        let names = all_fields()
+            .map(|field| field.name)
+            .chain(["preset", "draw"]);
         for name in names.filter(|name| !asked.get(name).is_empty()) {
             self.0.insert(name.to_owned(), asked.get(name).to_owned());
         }
@@ -75,8 +73,7 @@ impl FormValues {
         if !self.get("preset").is_empty() {
             given.insert("preset".into(), self.get("preset").into());
         }
-        let fields = GROUPS.iter().flat_map(|group| group.fields);
-        for field in fields.filter(|field| wanted(field.name)) {
+        for field in all_fields().filter(|field| wanted(field.name)) {
             match self.read(field) {
                 Ok(None) => {}
                 Ok(Some(value)) => insert(&mut given, field.name, value),
