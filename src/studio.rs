@@ -58,6 +58,7 @@ mod table_figure;
 mod tensorboard;
 mod thumbnails;
 mod trainer;
+mod typed_path;
 mod view;
 mod work;
 

@@ -22,6 +22,7 @@ use super::run_log::{LineKind, NewLine};
 use super::run_snapshot::RunSnapshot;
 use super::run_store::{Batch, Point, RunStore};
 use super::tensorboard::Curves;
+use super::typed_path::folder_problem;
 use super::work::{WorkFailure, WorkKind, WorkView};
 use super::{RunId, RunState, Studio, StudioError};
 
@@ -92,16 +93,7 @@ impl Studio {
 }
 
 fn checked(request: &CurveRequest, directory: &Path) -> Result<String, ConfigErrors> {
-    let problem = if directory.as_os_str().is_empty() {
-        Some("give the path of a folder on this machine".to_owned())
-    } else if !directory.is_absolute() {
-        Some("give the whole path, beginning with /".to_owned())
-    } else if !directory.is_dir() {
-        Some(format!("{} is no folder", directory.display()))
-    } else {
-        None
-    };
-    if let Some(problem) = problem {
+    if let Some(problem) = folder_problem(directory, "give the path of a folder on this machine") {
         return Err(ConfigErrors::one("directory", problem));
     }
     match request.name.trim() {

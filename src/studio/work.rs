@@ -101,6 +101,15 @@ impl WorkFailure {
     }
 }
 
+/// Threads for one piece of work; they yield to all others.
+pub(super) fn pool() -> Result<rayon::ThreadPool, WorkFailure> {
+    rayon::ThreadPoolBuilder::new()
+        .thread_name(|index| format!("work-{index}"))
+        .start_handler(|_| niceness::yield_to_others())
+        .build()
+        .map_err(WorkFailure::of)
+}
+
 impl WorkProgress {
     /// Notes how far the work is. `false` when it was cancelled.
     pub(super) fn report(&self, phase: &str, done: u64, total: u64) -> bool {

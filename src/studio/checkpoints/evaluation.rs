@@ -15,8 +15,9 @@ use protoclip::model::{ImportOptions, import_weights};
 use protoclip::tokenizer::Tokenizer;
 use serde::Deserialize;
 
-use super::super::work::{WorkFailure, WorkKind, WorkView};
-use super::super::{DataSetId, Studio, StudioError, niceness};
+use super::super::run_directory::write_durably;
+use super::super::work::{self, WorkFailure, WorkKind, WorkView};
+use super::super::{DataSetId, Studio, StudioError};
 use super::CheckpointId;
 use super::verification::intact;
 
@@ -157,11 +158,7 @@ impl AskedEvaluation {
                 false => WorkFailure::Cancelled,
             }
         })?;
-        let pool = rayon::ThreadPoolBuilder::new()
-            .thread_name(|index| format!("work-{index}"))
-            .start_handler(|_| niceness::yield_to_others())
-            .build()
-            .map_err(WorkFailure::of)?;
+        let pool = work::pool()?;
         let report = |phase: EvaluationPhase, done, total| report(phase.title(), done, total);
         let result = pool.install(|| {
             let given = ImportOptions::default();
@@ -185,7 +182,5 @@ fn store(target: &Path, report: &EvaluationReport) -> Result<(), WorkFailure> {
     let folder = target.parent().unwrap_or(target);
     fs::create_dir_all(folder).map_err(WorkFailure::of)?;
     let text = serde_json::to_vec_pretty(report).map_err(WorkFailure::of)?;
-    let staged = target.with_extension("tmp");
-    fs::write(&staged, text).map_err(WorkFailure::of)?;
-    fs::rename(&staged, target).map_err(WorkFailure::of)
+    write_durably(target, &text).map_err(WorkFailure::of)
 }

@@ -6,6 +6,7 @@ use protoclip::config::{ConfigErrors, FieldError};
 use protoclip::model::{ClipConfig, ImportError, ImportOptions, import_watched};
 use serde::Deserialize;
 
+use super::super::typed_path::NOT_WHOLE;
 use super::super::work::{WorkFailure, WorkKind, WorkView};
 use super::super::{Studio, StudioError};
 use super::CheckpointId;
@@ -91,8 +92,7 @@ fn problems(
             "give the path of a weight file on this machine".into(),
         );
     } else if !file.is_absolute() {
-        let message = "give the whole path, beginning with /".to_owned();
-        add("file", message);
+        add("file", NOT_WHOLE.into());
     } else if !file.exists() {
         add("file", format!("{} does not exist", file.display()));
     }

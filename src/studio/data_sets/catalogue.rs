@@ -8,6 +8,8 @@ use protoclip::config::{ConfigErrors, DataConfig, DataSource};
 use serde::Serialize;
 
 use super::super::data_dir::DataDir;
+use super::super::run_directory::write_durably;
+use super::super::typed_path::NOT_WHOLE;
 use super::super::work::{WorkFailure, WorkKind, WorkView};
 use super::super::{RunId, Studio, StudioError, data_name};
 use super::{DataSetId, DataSets};
@@ -173,9 +175,7 @@ pub(in crate::studio) fn path_problem(config: &DataConfig) -> Option<(&'static s
     match (config.source, given) {
         (DataSource::Builtin, _) => None,
         (_, None) => Some(("data.path", "give a file or folder on this machine".into())),
-        (_, Some(path)) if !path.is_absolute() => {
-            Some(("data.path", "give the whole path, beginning with /".into()))
-        }
+        (_, Some(path)) if !path.is_absolute() => Some(("data.path", NOT_WHOLE.into())),
         (_, Some(_)) => protoclip::data::absence(config),
     }
 }
@@ -216,7 +216,5 @@ fn remembered(path: &Path) -> Vec<DataConfig> {
 
 fn write_list(path: &Path, list: &[DataConfig]) -> Result<(), StudioError> {
     let text = serde_json::to_vec_pretty(list).map_err(|e| StudioError::format(path, e))?;
-    let staged = path.with_extension("tmp");
-    fs::write(&staged, text).map_err(StudioError::io(&staged))?;
-    fs::rename(&staged, path).map_err(StudioError::io(path))
+    write_durably(path, &text)
 }

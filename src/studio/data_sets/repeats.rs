@@ -5,8 +5,8 @@
 
 use serde::Serialize;
 
-use super::super::work::{WorkFailure, WorkKind, WorkView};
-use super::super::{PicturesCompared, Studio, StudioError, niceness};
+use super::super::work::{self, WorkFailure, WorkKind, WorkView};
+use super::super::{PicturesCompared, Studio, StudioError};
 use super::DataSetId;
 use super::browser::{PairView, pair};
 
@@ -46,11 +46,7 @@ impl Studio {
         self.work
             .begin(WorkKind::ComparePictures, id.as_str(), move |progress| {
                 let report = |done, total| progress.report("comparing pictures", done, total);
-                let pool = rayon::ThreadPoolBuilder::new()
-                    .thread_name(|index| format!("work-{index}"))
-                    .start_handler(|_| niceness::yield_to_others())
-                    .build()
-                    .map_err(WorkFailure::of)?;
+                let pool = work::pool()?;
                 match pool.install(|| set.pictures.look_at_all(&*set.source, &report)) {
                     false => Err(WorkFailure::Cancelled),
                     true => Ok(match set.pictures.groups().len() {

@@ -17,8 +17,10 @@ use protoclip::teacher::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::super::work::{WorkFailure, WorkKind, WorkProgress, WorkView};
-use super::super::{Studio, StudioError, niceness};
+use super::super::run_directory::write_durably;
+use super::super::typed_path::folder_problem;
+use super::super::work::{self, WorkFailure, WorkKind, WorkProgress, WorkView};
+use super::super::{Studio, StudioError};
 use super::DataSetId;
 
 /// Which features to make.
@@ -77,9 +79,13 @@ impl Default for TeacherRequest {
 impl TeacherView {
     /// The encoder's directory without the folders above it.
     pub fn encoder(&self) -> String {
-        let name = self.model.file_name().unwrap_or_default();
-        name.to_string_lossy().into_owned()
+        encoder_name(&self.model)
     }
+}
+
+fn encoder_name(model: &Path) -> String {
+    let name = model.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 impl Studio {
@@ -148,11 +154,7 @@ impl Making {
         if known.is_some() && path.is_file() {
             return Ok("these features were made already".into());
         }
-        let pool = rayon::ThreadPoolBuilder::new()
-            .thread_name(|index| format!("work-{index}"))
-            .start_handler(|_| niceness::yield_to_others())
-            .build()
-            .map_err(WorkFailure::of)?;
+        let pool = work::pool()?;
         let file = FeatureFile {
             path,
             dim: (self.dim > 0).then_some(self.dim),
@@ -213,8 +215,11 @@ impl Making {
             true => c,
             false => '-',
         };
-        let name = self.model.file_name().unwrap_or_default().to_string_lossy();
-        let name: String = name.chars().take(60).map(plain).collect();
+        let name: String = encoder_name(&self.model)
+            .chars()
+            .take(60)
+            .map(plain)
+            .collect();
         let name = name.trim_start_matches('.');
         let hash = blake3::hash(format!("{model} {}", source.fingerprint()).as_bytes());
         let hash = hash.to_hex();
@@ -232,24 +237,18 @@ fn problems(model: &Path, dim: usize, captions: usize) -> Vec<FieldError> {
         field: field.to_owned(),
         message,
     };
+    let empty = "give the folder of a Hugging Face BERT or RoBERTa model on this machine";
+    if let Some(problem) = folder_problem(model, empty) {
+        return vec![error("model", problem)];
+    }
     let missing = missing_files(model);
-    let problem = if model.as_os_str().is_empty() {
-        Some("give the folder of a Hugging Face BERT or RoBERTa model on this machine".to_owned())
-    } else if !model.is_absolute() {
-        Some("give the whole path, beginning with /".to_owned())
-    } else if !model.is_dir() {
-        Some(format!("{} is no folder", model.display()))
-    } else if !missing.is_empty() {
-        Some(format!(
+    if !missing.is_empty() {
+        let message = format!(
             "{} has no {}; give the folder of a Hugging Face model with config.json, tokenizer.json and model.safetensors",
             model.display(),
             missing.join(" and no ")
-        ))
-    } else {
-        None
-    };
-    if let Some(problem) = problem {
-        return vec![error("model", problem)];
+        );
+        return vec![error("model", message)];
     }
     match BertConfig::read(&model.join("config.json")) {
         Err(wrong) => vec![error("model", wrong.to_string())],
@@ -279,11 +278,8 @@ fn note_of(path: &Path) -> PathBuf {
 
 /// Readers see the old note or the new one.
 fn write_note(view: &TeacherView) -> Result<(), WorkFailure> {
-    let note = note_of(&view.path);
     let text = serde_json::to_vec_pretty(view).map_err(WorkFailure::of)?;
-    let staged = note.with_extension("json.tmp");
-    fs::write(&staged, text).map_err(WorkFailure::of)?;
-    fs::rename(&staged, &note).map_err(WorkFailure::of)
+    write_durably(&note_of(&view.path), &text).map_err(WorkFailure::of)
 }
 
 fn read_note(note: &Path) -> Option<TeacherView> {
@@ -306,12 +302,8 @@ fn noted(folder: &Path) -> Vec<TeacherView> {
     });
     let view = |note: PathBuf| {
         let mut view = read_note(&note)?;
-        let length = |path: &Path| fs::metadata(path).map(|m| m.len()).ok();
-        if length(&view.path).is_none() {
-            let mut partial = view.path.clone().into_os_string();
-            partial.push(".partial");
-            let row = (view.encoder_dim * 4).max(1) as u64;
-            view.rows_done = (length(Path::new(&partial)).unwrap_or(0) / row) as usize;
+        if fs::metadata(&view.path).is_err() {
+            view.rows_done = FeatureFile::encoded_rows(&view.path, view.encoder_dim);
             view.finished = None;
         }
         Some(view)

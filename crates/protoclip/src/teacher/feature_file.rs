@@ -85,11 +85,14 @@ impl FeatureFile {
         Ok(written)
     }
 
+    /// Rows that lie encoded beside an unfinished file `out`, by an encoder of `dim` numbers.
+    pub fn encoded_rows(out: &Path, dim: usize) -> usize {
+        let length = fs::metadata(beside(out, "partial")).map_or(0, |found| found.len());
+        length.checked_div(row_bytes(dim)).unwrap_or(0) as usize
+    }
+
     fn beside(&self, ending: &str) -> PathBuf {
-        let mut name = self.path.clone().into_os_string();
-        name.push(".");
-        name.push(ending);
-        name.into()
+        beside(&self.path, ending)
     }
 
     /// The file of embeddings, at its end, and how many rows it has: those of an earlier command where
@@ -102,7 +105,7 @@ impl FeatureFile {
         options.read(true).write(true).create(true).truncate(false);
         let mut file = options.open(&path).map_err(io_at(&path))?;
         let length = file.metadata().map_err(io_at(&path))?.len();
-        let bytes = (owner.dim * 4) as u64;
+        let bytes = row_bytes(owner.dim);
         let rows = match known.as_ref() == Some(owner) {
             true => (length / bytes) as usize / CHUNK * CHUNK,
             false => 0,
@@ -209,6 +212,18 @@ impl FeatureFile {
         }
         Ok(rows)
     }
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(ending);
+    name.into()
+}
+
+/// Bytes of an encoded row.
+const fn row_bytes(dim: usize) -> u64 {
+    (dim * 4) as u64
 }
 
 fn read_floats(reader: &mut impl Read, count: usize) -> io::Result<Vec<f32>> {

@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use protoclip::config::{DataConfig, DataSource};
-use protoclip::data::{FolderSource, LARGEST_DECODE, LARGEST_SIDE, PairSource, decode_picture};
+use protoclip::data::{LARGEST_DECODE, LARGEST_SIDE, PairSource, decode_picture};
 
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0_u32, |crc, &byte| {
@@ -117,13 +116,7 @@ fn bombs_in_a_data_set_are_listed_as_broken() {
     for (number, (_, bytes)) in bombs.iter().enumerate() {
         std::fs::write(class.join(format!("{number}.png")), bytes).expect("writes");
     }
-    let config = DataConfig {
-        source: DataSource::Folder,
-        path: Some(folder.path().to_owned()),
-        max_broken_share: 1.0,
-        ..DataConfig::default()
-    };
-    let source = FolderSource::open(&config, &|_, _| true).expect("opens");
+    let source = crate::opened(folder.path());
     // Headers that claim a size within the limits are found out when they are decoded.
     for sample in 0..source.len() as u32 {
         let decoded = source.image(sample);

@@ -4,8 +4,7 @@ use std::io::Cursor;
 
 use image::ImageFormat::{Jpeg, Png, WebP};
 use image::{ImageFormat, Rgb, RgbImage};
-use protoclip::config::{DataConfig, DataSource};
-use protoclip::data::{FolderSource, PairSource, decode_picture};
+use protoclip::data::{PairSource, decode_picture};
 
 /// Bytes at the end of a PNG that say nothing of its pixels: the last check sum and the closing chunk.
 const PNG_TAIL: usize = 16;
@@ -85,13 +84,7 @@ fn pictures_of_a_data_set_that_were_cut_are_counted_with_their_names() {
         cut += u64::from(end != bytes.len());
         std::fs::write(class.join(format!("{number}.{ending}")), &bytes[..end]).expect("writes");
     }
-    let config = DataConfig {
-        source: DataSource::Folder,
-        path: Some(folder.path().to_owned()),
-        max_broken_share: 1.0,
-        ..DataConfig::default()
-    };
-    let source = FolderSource::open(&config, &|_, _| true).expect("opens");
+    let source = crate::opened(folder.path());
     let decoded = (0..source.len() as u32).filter(|&sample| source.image(sample).is_ok());
     assert_eq!(decoded.count() as u64, whole);
     let report = source.skipped();
