@@ -15,7 +15,7 @@ mod student_choice;
 mod words;
 
 pub use back_translation::{BackTranslated, BackTranslationError, back_translate};
-pub use external_teacher::{TeacherFeatures, teacher_features};
+pub use external_teacher::ExternalTeacher;
 pub use features::{FeaturePair, FeatureSnapshot};
 pub use hierarchy::{Hierarchy, HierarchyError, MOST_EXACT, super_groups};
 pub use kmeans::{KMeansConfig, KMeansError, KMeansProgress, KMeansResult, kmeans};

@@ -1,7 +1,8 @@
 //! Features of an external teacher, one row per pair, whose clusters supervise both towers.
 //!
 //! `lsa` needs no download: TF-IDF of caption words and character n-grams, reduced by PCA. `npy`
-//! reads features that another model has computed. Both give L2-normalised rows.
+//! reads features that another model has computed. Both give L2-normalised rows, those of `lsa` when an
+//! episode asks for them, so that a large data set costs what its episodes do.
 
 mod lsa;
 mod npy;
@@ -18,27 +19,31 @@ const MOST_FITTED: usize = 20_000;
 /// Captions turned into features together.
 const CHUNK: usize = 1024;
 
-/// Progress of getting features, rows done and in all; returns `false` to cancel.
+/// Progress of getting ready, captions or rows done and in all; returns `false` to cancel.
 type Progress<'a> = &'a dyn Fn(u64, u64) -> bool;
+
+/// A teacher that is ready to give the features of the pairs of one data set.
+#[derive(Debug)]
+pub struct ExternalTeacher(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    /// Made when they are asked for.
+    Lsa(Box<Lsa>),
+    /// Read before.
+    Npy(TeacherFeatures),
+}
 
 /// Features of every pair of a data set.
 #[derive(Debug, Clone, PartialEq)]
-pub struct TeacherFeatures {
+struct TeacherFeatures {
     /// Dimensions of a row.
-    pub dim: usize,
+    dim: usize,
     /// `[pairs, dim]`, L2-normalised; a row without any information is all zero.
-    pub rows: Vec<f32>,
+    rows: Vec<f32>,
 }
 
 impl TeacherFeatures {
-    /// The features of a pair, `[dim]`.
-    ///
-    /// # Panics
-    /// When the data set has no such pair.
-    pub fn row(&self, sample: SampleId) -> &[f32] {
-        &self.rows[sample as usize * self.dim..][..self.dim]
-    }
-
     /// Appends a row at length 1.
     fn push_normalised(&mut self, values: impl Iterator<Item = f32>) -> Result<(), String> {
         let start = self.rows.len();
@@ -62,24 +67,66 @@ impl TeacherFeatures {
     }
 }
 
-/// The features that a configuration asks for; `None` without a teacher. `seed` chooses the captions
-/// that `lsa` is fitted on where there are more than it looks at. `progress` may cancel.
-///
-/// # Errors
-/// When captions or file cannot be read or do not fit the data set; says what was wanted.
-pub fn teacher_features(
-    config: &TeacherConfig,
-    source: &dyn PairSource,
-    seed: u64,
-    progress: Progress<'_>,
-) -> Result<Option<TeacherFeatures>, DataError> {
-    match config.kind {
-        TeacherKind::None => Ok(None),
-        TeacherKind::Lsa => lsa(config.dim, source, seed, progress).map(Some),
-        TeacherKind::Npy => {
-            let path = config.path.clone().unwrap_or_default();
-            npy::read(&path, source, progress).map(Some)
+impl ExternalTeacher {
+    /// The teacher that a configuration asks for; `None` without one. `seed` chooses the captions that
+    /// `lsa` is fitted on where there are more than it looks at. `progress` may cancel.
+    ///
+    /// # Errors
+    /// When captions or file cannot be read or do not fit the data set; says what was wanted.
+    pub fn open(
+        config: &TeacherConfig,
+        source: &dyn PairSource,
+        seed: u64,
+        progress: Progress<'_>,
+    ) -> Result<Option<Self>, DataError> {
+        let kind = match config.kind {
+            TeacherKind::None => return Ok(None),
+            TeacherKind::Lsa => Kind::Lsa(Box::new(lsa(config.dim, source, seed, progress)?)),
+            TeacherKind::Npy => {
+                let path = config.path.clone().unwrap_or_default();
+                Kind::Npy(npy::read(&path, source, progress)?)
+            }
+        };
+        Ok(Some(Self(kind)))
+    }
+
+    /// Dimensions of a feature.
+    pub fn dim(&self) -> usize {
+        match &self.0 {
+            Kind::Lsa(model) => model.dim(),
+            Kind::Npy(features) => features.dim,
         }
+    }
+
+    /// Features `[samples, dim]` of pairs of the data set it was opened with, L2-normalised; a row
+    /// without any information is all zero. `None` when `go_on` returns `false`.
+    ///
+    /// # Errors
+    /// When a caption can no longer be read.
+    ///
+    /// # Panics
+    /// When the data set has no such pair.
+    pub fn features(
+        &self,
+        source: &dyn PairSource,
+        samples: &[SampleId],
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Option<Vec<f32>>, DataError> {
+        let mut rows = Vec::with_capacity(samples.len() * self.dim());
+        for chunk in samples.chunks(CHUNK) {
+            if !go_on() {
+                return Ok(None);
+            }
+            match &self.0 {
+                Kind::Lsa(model) => rows.extend(model.features(&captions(source, chunk)?)),
+                Kind::Npy(TeacherFeatures { dim, rows: all }) => rows.extend(
+                    chunk
+                        .iter()
+                        .flat_map(|&sample| &all[sample as usize * dim..][..*dim]),
+                ),
+            }
+        }
+        Ok(Some(rows))
     }
 }
 
@@ -88,28 +135,22 @@ fn lsa(
     source: &dyn PairSource,
     seed: u64,
     progress: Progress<'_>,
-) -> Result<TeacherFeatures, DataError> {
-    let pairs = source.len();
-    let report = |done: usize| {
-        if progress(done as u64, pairs as u64) {
-            Ok(())
-        } else {
-            Err(DataError::Cancelled)
+) -> Result<Lsa, DataError> {
+    let chosen = fitted_on(source.len(), seed);
+    let total = chosen.len() as u64;
+    let mut read = Vec::with_capacity(chosen.len());
+    for chunk in chosen.chunks(CHUNK) {
+        if !progress(read.len() as u64, total) {
+            return Err(DataError::Cancelled);
         }
-    };
-    report(0)?;
-    let model = Lsa::fit(&captions(source, &fitted_on(pairs, seed))?, dim)
-        .map_err(|message| DataError::format(source.name(), message))?;
-    let mut rows = Vec::with_capacity(pairs * dim);
-    for start in (0..pairs).step_by(CHUNK) {
-        report(start)?;
-        let chunk: Vec<SampleId> = (start..(start + CHUNK).min(pairs))
-            .map(|sample| sample as SampleId)
-            .collect();
-        rows.extend(model.features(&captions(source, &chunk)?));
+        read.extend(captions(source, chunk)?);
     }
-    report(pairs)?;
-    Ok(TeacherFeatures { dim, rows })
+    let model =
+        Lsa::fit(&read, dim).map_err(|message| DataError::format(source.name(), message))?;
+    match progress(total, total) {
+        true => Ok(model),
+        false => Err(DataError::Cancelled),
+    }
 }
 
 /// All samples, or a random choice of [`MOST_FITTED`] in order.
@@ -157,36 +198,63 @@ mod tests {
         )
     }
 
+    fn opened(config: &TeacherConfig, source: &ScriptedSource) -> ExternalTeacher {
+        let teacher = ExternalTeacher::open(config, source, 1, &|_, _| true);
+        teacher.expect("fits").expect("a teacher")
+    }
+
     #[test]
     fn no_teacher_gives_no_features() {
-        let none = teacher_features(&config(TeacherKind::None), &source(9), 1, &|_, _| true);
-        assert_eq!(none.expect("no error"), None);
+        let none = ExternalTeacher::open(&config(TeacherKind::None), &source(9), 1, &|_, _| true);
+        assert!(none.expect("no error").is_none());
     }
 
     #[test]
-    fn lsa_gives_a_row_per_pair_whatever_the_chunking() {
-        let (config, source) = (config(TeacherKind::Lsa), source(2500));
-        let all = teacher_features(&config, &source, 1, &|_, _| true)
-            .expect("fits")
-            .expect("a teacher");
-        assert_eq!((all.dim, all.rows.len()), (4, 2500 * 4));
+    fn lsa_gives_the_same_row_in_whatever_company() {
+        let source = source(2500);
+        let teacher = opened(&config(TeacherKind::Lsa), &source);
+        let every: Vec<SampleId> = (0..2500).collect();
+        let features = |samples: &[SampleId]| {
+            let rows = teacher.features(&source, samples, &|| true);
+            rows.expect("reads").expect("goes on")
+        };
+        let all = features(&every);
+        assert_eq!((teacher.dim(), all.len()), (4, 2500 * 4));
         // Captions repeat every 35 pairs, across chunk borders.
-        assert_eq!(all.row(10), all.row(10 + 35 * 60));
-        assert_ne!(all.row(10), all.row(11));
+        let row = |sample: usize| &all[sample * 4..][..4];
+        assert_eq!(row(10), row(10 + 35 * 60));
+        assert_ne!(row(10), row(11));
+        assert_eq!(
+            features(&[2300, 11, 2300]),
+            [row(2300), row(11), row(2300)].concat()
+        );
     }
 
     #[test]
-    fn progress_is_reported_and_cancels() {
-        let (config, source) = (config(TeacherKind::Lsa), source(2500));
-        let last = AtomicU64::new(0);
+    fn only_the_captions_of_fit_and_episode_are_read() {
+        let source = source(MOST_FITTED + 5000);
+        let fitted = fitted_on(source.len(), 1);
+        let reached = AtomicU64::new(0);
         let report = |done, total| {
-            assert_eq!(total, 2500);
-            last.store(done, Ordering::Relaxed);
+            assert_eq!(total, fitted.len() as u64);
+            reached.store(done, Ordering::Relaxed);
             true
         };
-        teacher_features(&config, &source, 1, &report).expect("fits");
-        assert_eq!(last.into_inner(), 2500);
-        let cancelled = teacher_features(&config, &source, 1, &|done, _| done < 1024);
+        let teacher = ExternalTeacher::open(&config(TeacherKind::Lsa), &source, 1, &report);
+        assert_eq!(reached.into_inner(), MOST_FITTED as u64);
+        let teacher = teacher.expect("fits").expect("a teacher");
+        let chunks = AtomicU64::new(0);
+        let samples: Vec<SampleId> = (0..3000).collect();
+        let twice = || chunks.fetch_add(1, Ordering::Relaxed) < 2;
+        let stopped = teacher.features(&source, &samples, &twice);
+        assert_eq!(stopped.expect("reads"), None);
+        assert_eq!(chunks.into_inner(), 3);
+    }
+
+    #[test]
+    fn opening_can_be_cancelled() {
+        let (config, source) = (config(TeacherKind::Lsa), source(2500));
+        let cancelled = ExternalTeacher::open(&config, &source, 1, &|done, _| done < 1024);
         assert!(matches!(cancelled, Err(DataError::Cancelled)));
     }
 
@@ -203,7 +271,8 @@ mod tests {
     fn a_missing_npy_file_is_named() {
         let mut config = config(TeacherKind::Npy);
         config.path = Some("/nowhere/features.npy".into());
-        let error = teacher_features(&config, &source(9), 1, &|_, _| true).expect_err("absent");
+        let error =
+            ExternalTeacher::open(&config, &source(9), 1, &|_, _| true).expect_err("absent");
         assert!(error.to_string().contains("/nowhere/features.npy"));
     }
 }

@@ -7,10 +7,10 @@ use rustc_hash::FxHashMap;
 use super::TrainError;
 use super::extract::{EpisodeFeatures, Matrix};
 use crate::config::RunConfig;
-use crate::data::SampleId;
+use crate::data::{PairSource, SampleId};
 use crate::prototypes::{
-    BackTranslated, BackTranslationError, KMeansConfig, KMeansError, KMeansProgress,
-    PrototypeSnapshot, Space, SpaceClusters, TeacherFeatures, back_translate, kmeans,
+    BackTranslated, BackTranslationError, ExternalTeacher, KMeansConfig, KMeansError,
+    KMeansProgress, PrototypeSnapshot, Space, SpaceClusters, back_translate, kmeans,
 };
 use crate::tensor_file::{TensorFileError, TensorFileReader, TensorFileWriter};
 
@@ -47,16 +47,22 @@ pub(super) type ClusterProgress<'a> = &'a dyn Fn(u64, u64) -> bool;
 /// Clusters the features of an episode in every space.
 ///
 /// # Errors
-/// When a feature is not finite; `Ok(None)` when cancelled.
+/// When a feature is not finite, or the captions for a teacher cannot be read; `Ok(None)` when cancelled.
 pub(super) fn cluster_episode(
     config: &RunConfig,
     place: EpisodePlace,
     features: &EpisodeFeatures,
-    teacher: Option<&TeacherFeatures>,
+    teacher: Option<(&ExternalTeacher, &dyn PairSource)>,
     progress: ClusterProgress<'_>,
 ) -> Result<Option<PrototypeSnapshot>, TrainError> {
     let (image, text) = students(features);
-    let teacher = teacher.map(|t| teacher_rows(t, &features.samples));
+    let teacher = match teacher {
+        None => None,
+        Some(teacher) => match teacher_rows(teacher, &features.samples, progress)? {
+            None => return Ok(None),
+            rows => rows,
+        },
+    };
     let spaces = 2 + u64::from(teacher.is_some());
     let cluster = |index: u64, rows: &Matrix| {
         let seed = cluster_seed(config.seed, place.episode, index);
@@ -225,14 +231,17 @@ const IMAGE_IN_TEXT: &str = "image_prototypes_in_text_space";
 const TEACHER_IN_IMAGE: &str = "teacher_prototypes_in_image_space";
 const TEACHER_IN_TEXT: &str = "teacher_prototypes_in_text_space";
 
-/// The teacher's features of the episode's samples.
-fn teacher_rows(teacher: &TeacherFeatures, samples: &[SampleId]) -> Matrix {
-    let dim = teacher.dim;
-    let row = |sample: &SampleId| &teacher.rows[*sample as usize * dim..][..dim];
-    Matrix {
-        dim,
-        values: samples.iter().flat_map(row).copied().collect(),
-    }
+/// The teacher's features of the episode's samples; `None` when cancelled.
+fn teacher_rows(
+    (teacher, source): (&ExternalTeacher, &dyn PairSource),
+    samples: &[SampleId],
+    progress: ClusterProgress<'_>,
+) -> Result<Option<Matrix>, TrainError> {
+    let values = teacher
+        .features(source, samples, &|| progress(0, 1))
+        .map_err(|error| TrainError::Other(error.to_string()))?;
+    let dim = teacher.dim();
+    Ok(values.map(|values| Matrix { dim, values }))
 }
 
 fn cluster_space(

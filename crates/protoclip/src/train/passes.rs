@@ -213,7 +213,7 @@ impl Session<'_> {
             &self.config,
             place,
             features,
-            self.teacher.as_ref(),
+            self.teacher.as_ref().map(|teacher| (teacher, &*self.data)),
             &|done, total| progress.borrow_mut().report_of(done, total),
         )
     }

@@ -22,7 +22,7 @@ use crate::data::{Batcher, BatcherConfig, CACHE_BYTES, EpisodeSampler, PairSourc
 use crate::device::DeviceChoice;
 use crate::eval::Encoder;
 use crate::model::{Clip, ClipConfig, ModelConfigError, start_from_weights, weights};
-use crate::prototypes::{TeacherFeatures, teacher_features};
+use crate::prototypes::ExternalTeacher;
 use crate::tokenizer::Tokenizer;
 
 /// Whether the run goes on.
@@ -49,7 +49,7 @@ pub(super) struct Session<'a> {
     pub(super) batcher: Batcher,
     tokenizer: Arc<Tokenizer>,
     pub(super) sampler: EpisodeSampler,
-    pub(super) teacher: Option<TeacherFeatures>,
+    pub(super) teacher: Option<ExternalTeacher>,
     pub(super) plan: Plan,
     pub(super) place: Place,
     /// Those of the current episode once they are built.
@@ -444,11 +444,11 @@ fn open_teacher(
     data: &dyn PairSource,
     observer: &mut dyn Observer,
     control: &Control,
-) -> Result<Option<Option<TeacherFeatures>>, TrainError> {
+) -> Result<Option<Option<ExternalTeacher>>, TrainError> {
     let progress = PhaseProgress::new(observer, control, Phase::Teacher, 1);
     let progress = RefCell::new(progress);
     let report = |done, total| progress.borrow_mut().report_of(done, total);
-    match teacher_features(&config.teacher, data, config.seed, &report) {
+    match ExternalTeacher::open(&config.teacher, data, config.seed, &report) {
         Ok(teacher) => Ok(Some(teacher)),
         Err(_) if stop_reason(control).is_some() => Ok(None),
         Err(error) => Err(TrainError::Other(error.to_string())),

@@ -64,6 +64,10 @@ impl Lsa {
         })
     }
 
+    pub(super) fn dim(&self) -> usize {
+        self.dim
+    }
+
     /// `[captions, dim]`, L2-normalised rows.
     pub(super) fn features(&self, captions: &[String]) -> Vec<f32> {
         let sketches = sketches(&self.vocabulary, captions) * self.scale;
