@@ -8,17 +8,17 @@
 mod columns;
 mod guarded;
 mod index;
+mod rows;
 
 use std::fs::File;
-use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use csv::{ByteRecord, ReaderBuilder};
 
 use self::columns::Columns;
-use self::guarded::Guarded;
 use self::index::Index;
+use self::rows::Rows;
 use super::cache_folder::{CacheFolder, cache_folder};
 use super::failures::Failures;
 use super::kept_index::{self, IndexKey};
@@ -35,10 +35,9 @@ pub struct CsvSource {
     /// Image paths are relative to it.
     folder: PathBuf,
     pictures: PictureFolder,
-    separator: u8,
     columns: Columns,
     index: Index,
-    file: Mutex<File>,
+    rows: Mutex<Rows>,
     failures: Failures,
 }
 
@@ -84,11 +83,10 @@ impl CsvSource {
             path,
             folder,
             pictures,
-            separator,
             columns,
             failures: Failures::new(index.base.report.clone()),
             index,
-            file: Mutex::new(file),
+            rows: Mutex::new(Rows::new(file, separator)),
         })
     }
 
@@ -97,14 +95,10 @@ impl CsvSource {
             .index
             .offset(sample)
             .ok_or_else(|| DataError::no_such_sample(&self.name, sample, self.len()))?;
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.seek(SeekFrom::Start(offset))
-            .map_err(|e| DataError::io(&self.path, e))?;
-        let mut reader = reader(self.separator).from_reader(Guarded::new(&mut *file));
-        let mut record = ByteRecord::new();
-        match reader.read_byte_record(&mut record) {
-            Ok(true) => Ok(record),
-            Ok(false) => Err(self.changed(sample)),
+        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        match rows.read(offset) {
+            Ok(Some(record)) => Ok(record),
+            Ok(None) => Err(self.changed(sample)),
             Err(e) => Err(DataError::format(self.path.display(), e.to_string())),
         }
     }

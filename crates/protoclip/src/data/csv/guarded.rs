@@ -1,6 +1,6 @@
 //! A reader that hashes what passes, sees which line ends are used, and ends rows that never end.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 
 /// Longest accepted row, in bytes. Beyond it a quote is surely never closed, and reading on would
 /// put the rest of the file into memory.
@@ -95,5 +95,13 @@ impl<R: Read> Read for Guarded<R> {
             hash.update(&buffer[..count]);
         }
         Ok(count)
+    }
+}
+
+impl<R: Seek> Seek for Guarded<R> {
+    /// Begins a row.
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.next_row();
+        self.inner.seek(to)
     }
 }
