@@ -15,6 +15,7 @@ mod bf16_product;
 mod buffer;
 pub(crate) mod byte_scan;
 mod clock;
+pub(crate) mod column_sums;
 mod convolution;
 mod dense;
 pub(crate) mod distance;

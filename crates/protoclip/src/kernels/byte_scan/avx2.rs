@@ -3,8 +3,8 @@
 use std::arch::x86_64::{
     __m256i, _mm256_add_epi16, _mm256_adds_epi16, _mm256_cmpgt_epi16, _mm256_loadu_si256,
     _mm256_maddubs_epi16, _mm256_movemask_epi8, _mm256_mulhrs_epi16, _mm256_or_si256,
-    _mm256_packs_epi16, _mm256_permute4x64_epi64, _mm256_set1_epi16, _mm256_setzero_si256,
-    _mm256_storeu_si256, _mm256_testz_si256,
+    _mm256_packs_epi16, _mm256_permute4x64_epi64, _mm256_set1_epi16, _mm256_set1_epi32,
+    _mm256_setzero_si256, _mm256_storeu_si256, _mm256_testz_si256,
 };
 
 use super::packed::{Group, Panel};
@@ -56,7 +56,7 @@ fn tile(
         for (pairs, column) in pairs.iter().zip(columns) {
             let column = load_bytes(column);
             for (sums, &pair) in sums.iter_mut().zip(pairs) {
-                let pair = _mm256_set1_epi16(pair);
+                let pair = _mm256_set1_epi32(pair);
                 for (sum, column) in sums.iter_mut().zip(column) {
                     *sum = _mm256_add_epi16(*sum, _mm256_maddubs_epi16(column, pair));
                 }

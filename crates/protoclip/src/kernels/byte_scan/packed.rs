@@ -14,8 +14,9 @@ pub(super) fn limits(thresholds: &[i16]) -> Vec<[i16; ROWS]> {
 
 /// Rows, packed by groups.
 pub(super) struct Queries {
-    /// `[groups][width / 2][ROWS]`: two bytes each, as they lie in memory.
-    pub(super) pairs: Vec<[i16; ROWS]>,
+    /// `[groups][width / 2][ROWS]`: two bytes each, twice, as they lie in memory. Loading units spread 32 bits over a
+    /// register by themselves; 16 bits take a shuffle each, which costs what a product does.
+    pub(super) pairs: Vec<[i32; ROWS]>,
     /// `[groups][segments]`.
     pub(super) segments: Vec<Segment>,
 }
@@ -38,7 +39,7 @@ impl Segment {
 
 /// Rows whose scores with one panel are computed together.
 pub(super) struct Group<'a> {
-    pub(super) pairs: &'a [[i16; ROWS]],
+    pub(super) pairs: &'a [[i32; ROWS]],
     pub(super) segments: &'a [Segment],
     pub(super) limits: &'a [i16; ROWS],
 }
@@ -105,7 +106,8 @@ impl Queries {
             let (group, r) = (number / ROWS, number % ROWS);
             let pairs = &mut pairs[group * rows.width / 2..][..rows.width / 2];
             for (slot, pair) in pairs.iter_mut().zip(row.as_chunks::<2>().0) {
-                slot[r] = i16::from_le_bytes(pair.map(|v| v as u8));
+                let [x, y] = pair.map(|v| v as u8);
+                slot[r] = i32::from_le_bytes([x, y, x, y]);
             }
             let mut square = 0;
             let segments = &mut segments[group * per_row..][..per_row];

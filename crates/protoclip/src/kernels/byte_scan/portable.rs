@@ -24,7 +24,7 @@ pub(super) fn tile(
                 .iter_mut()
                 .for_each(|s| *s = s.wrapping_add(correction));
             for (pair, column) in pairs.iter().zip(columns) {
-                let [x, y] = pair[r].to_le_bytes().map(|v| i16::from(v as i8));
+                let [x, y, ..] = pair[r].to_le_bytes().map(|v| i16::from(v as i8));
                 for (score, c) in scores.iter_mut().zip(column.chunks_exact(2)) {
                     let products = x * i16::from(c[0]) + y * i16::from(c[1]);
                     *score = score.wrapping_add(products);

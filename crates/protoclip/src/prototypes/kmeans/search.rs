@@ -151,11 +151,10 @@ impl<'a> Search<'a> {
         mut visit: impl FnMut(usize, u32, i16, i16) -> i16,
     ) {
         let bytes = &self.pass.samples.bytes;
-        let values: Vec<i8> = chosen
-            .iter()
-            .flat_map(|&i| bytes.rows(block[i], 1).values)
-            .copied()
-            .collect();
+        let mut values = Vec::with_capacity(chosen.len() * bytes.width());
+        for &i in chosen {
+            values.extend_from_slice(bytes.rows(block[i], 1).values);
+        }
         let rows = ByteRows {
             width: bytes.width(),
             values: &values,
