@@ -47,9 +47,9 @@ impl CurveCache {
                     curve.extend_from_slice(new);
                     Arc::new(curve)
                 }
-                _ => Arc::new(from(store, tag, 0)?),
+                _ => Arc::new(store.curve(tag)?),
             },
-            None => Arc::new(from(store, tag, 0)?),
+            None => Arc::new(store.curve(tag)?),
         };
         if curve.len() >= LONG {
             self.keep(run, tag, Arc::clone(&curve));

@@ -3,6 +3,7 @@
 //! One writer, which is whoever holds the run's lock; any number of readers beside it. Every
 //! commit replaces the stored snapshot, so points and progress never disagree.
 
+mod curve;
 mod reading;
 
 use std::collections::BTreeMap;

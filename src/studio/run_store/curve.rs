@@ -1,0 +1,107 @@
+//! Whole curves, long ones by several connections at once.
+
+use std::thread;
+
+use super::super::StudioError;
+use super::RunStore;
+
+/// Curves over fewer steps are read by one connection.
+const SHORT: u64 = 50_000;
+/// Most connections that read one curve.
+const MOST_READERS: usize = 8;
+
+type Points = Vec<(u64, f64)>;
+
+impl RunStore {
+    /// Step and value of every point of a curve, ascending. One connection reads some four million
+    /// points a second; a long curve is read in as many parts as there are processors.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub(crate) fn curve(&self, tag: &str) -> Result<Points, StudioError> {
+        let Some((first, last)) = self.steps_of(tag)? else {
+            return Ok(Vec::new());
+        };
+        let readers = match last - first {
+            ..SHORT => 1,
+            _ => thread::available_parallelism().map_or(1, |n| n.get().min(MOST_READERS)),
+        };
+        let size = (last - first) / readers as u64 + 1;
+        let starts: Vec<u64> = (0..readers as u64).map(|n| first + n * size).collect();
+        // Points that come meanwhile are behind all others.
+        let ends = starts.iter().skip(1).map(|next| next - 1).chain([u64::MAX]);
+        let parts: Vec<(u64, u64)> = starts.iter().copied().zip(ends).collect();
+        let [mine, others @ ..] = &parts[..] else {
+            return Ok(Vec::new());
+        };
+        let path = &self.path;
+        thread::scope(|scope| {
+            let started: Vec<_> = others
+                .iter()
+                .map(|part| scope.spawn(|| Self::read(path)?.part(tag, *part)))
+                .collect();
+            let mut points = self.part(tag, *mine)?;
+            for other in started {
+                let part = other
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                points.append(&mut part?);
+            }
+            Ok(points)
+        })
+    }
+
+    fn part(&self, tag: &str, steps: (u64, u64)) -> Result<Points, StudioError> {
+        let mut points = Vec::new();
+        self.each_point(tag, steps, |step, value| points.push((step, value)))?;
+        Ok(points)
+    }
+
+    /// The first and the last step of a curve; nothing where it has no points.
+    fn steps_of(&self, tag: &str) -> Result<Option<(u64, u64)>, StudioError> {
+        let ends = self.connection.query_row(
+            "SELECT (SELECT min(step) FROM points WHERE tag = ?1), (SELECT max(step) FROM points WHERE tag = ?1)",
+            [tag],
+            |row| Ok((row.get::<_, Option<u64>>(0)?, row.get::<_, Option<u64>>(1)?)),
+        );
+        let (first, last) = ends.map_err(StudioError::database(&self.path))?;
+        Ok(first.zip(last))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protoclip::config::RunConfig;
+
+    use super::super::{Batch, Point};
+    use super::*;
+    use crate::studio::run_snapshot::RunSnapshot;
+
+    #[test]
+    fn a_curve_in_parts_is_the_curve_in_one_piece() {
+        let folder = tempfile::tempdir().expect("folder");
+        let mut store = RunStore::open(&folder.path().join("run.db")).expect("opens");
+        let point = |tag: &'static str, step: u64| Point {
+            tag: tag.into(),
+            step,
+            value: step as f64 * 0.5,
+        };
+        let mut points = vec![point("single", 9)];
+        // The first steps are far apart, so that parts are of very different sizes.
+        points.extend([1, 90_000, 180_000].map(|step| point("long", step)));
+        points.extend((200_000..203_000).map(|step| point("long", step)));
+        let lines = Vec::new();
+        store
+            .commit(
+                &Batch { points, lines },
+                &RunSnapshot::queued(&RunConfig::default()),
+            )
+            .expect("stores");
+        let long = store.curve("long").expect("reads");
+        assert_eq!(long.len(), 3003);
+        assert_eq!(long, store.part("long", (0, u64::MAX)).expect("reads"));
+        assert!(long.is_sorted_by_key(|point| point.0));
+        assert_eq!(store.curve("single").expect("reads"), [(9, 4.5)]);
+        assert_eq!(store.curve("absent").expect("reads"), []);
+    }
+}
