@@ -42,7 +42,7 @@ export async function until(what, check, patience = PATIENCE_MS) {
 }
 
 /**
- * A served studio: `url`, its `folder`, `api(method, path, body)`, `finished(run)`, `end()`, which keeps the
+ * A served studio: `url`, its `folder` and `pid`, `api(method, path, body)`, `finished(run)`, `end()`, which keeps the
  * folder for another, and `close()`. `flags` are more arguments of `serve`.
  */
 export async function startStudio({ folder = undefined, flags = [] } = {}) {
@@ -87,7 +87,7 @@ export async function startStudio({ folder = undefined, flags = [] } = {}) {
       assert.notEqual(run.state, "failed", run.reason);
       return run.state === "finished" ? run : null;
     });
-  return { url, folder, api, finished, end, close };
+  return { url, folder, pid: child.pid, api, finished, end, close };
 }
 
 /** What gives a headless browser WebGL without a graphics card. */
