@@ -125,6 +125,12 @@ pub trait PairSource: Send + Sync + fmt::Debug {
         None
     }
 
+    /// For each pair of a part its number among all usable pairs, and how many those are. `None` for a
+    /// whole data set.
+    fn in_whole(&self) -> Option<(&[SampleId], usize)> {
+        None
+    }
+
     /// The pairs that this training part leaves out; `None` when it is a whole data set.
     fn held_out(&self) -> Option<Arc<dyn PairSource>> {
         None

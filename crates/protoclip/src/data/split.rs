@@ -220,6 +220,10 @@ impl PairSource for Part {
         self.picture_groups.as_deref()
     }
 
+    fn in_whole(&self) -> Option<(&[SampleId], usize)> {
+        Some((&self.samples, self.whole.len()))
+    }
+
     fn held_out(&self) -> Option<Arc<dyn PairSource>> {
         self.held_out.clone()
     }

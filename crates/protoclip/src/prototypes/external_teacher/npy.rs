@@ -46,23 +46,32 @@ pub(super) fn read(
 /// The rows to take, in order.
 fn wanted_rows(path: &Path, rows: usize, source: &dyn PairSource) -> Result<Vec<u64>, DataError> {
     let (pairs, all) = (source.len(), source.skipped().rows);
+    let (of_whole, whole) = match source.in_whole() {
+        Some((samples, whole)) => (Some(samples), whole),
+        None => (None, pairs),
+    };
     if rows == pairs {
         return Ok((0..rows as u64).collect());
+    }
+    if let (true, Some(samples)) = (rows == whole, of_whole) {
+        return Ok(samples.iter().map(|&sample| u64::from(sample)).collect());
     }
     if rows as u64 == all {
         return Ok((0..pairs as SampleId)
             .map(|sample| source.record_number(sample))
             .collect());
     }
-    let or_all = if all == pairs as u64 {
-        String::new()
-    } else {
-        format!(", or {all}, one per row of the file")
-    };
+    let mut others = String::new();
+    if whole != pairs {
+        others += &format!(", or {pairs}, one per pair to train on");
+    }
+    if all != whole as u64 {
+        others += &format!(", or {all}, one per row of the file");
+    }
     Err(DataError::format(
         path.display(),
         format!(
-            "found {rows} rows, wanted {pairs}, one per usable pair of {}{or_all}; compute the features again for this data set",
+            "found {rows} rows, wanted {whole}, one per usable pair of {}{others}; compute the features again for this data set",
             source.name()
         ),
     ))
@@ -79,11 +88,14 @@ impl From<NpyError> for DataError {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use half::f16;
     use proptest::prelude::*;
 
     use super::*;
     use crate::data::scripted::ScriptedSource;
+    use crate::data::training_part;
     use crate::npy::leading_bytes;
 
     fn npy(descr: &str, order: &str, shape: &str, values: &[u8]) -> Vec<u8> {
@@ -155,6 +167,53 @@ mod tests {
         let source = ScriptedSource::new(2).with_records(&[0, 2], 3);
         let features = read(file.path(), &source, &|_, _| true).expect("reads");
         assert_eq!(features.rows, [1.0, 0.0, -1.0, 0.0]);
+    }
+
+    /// `teacher` writes a row per usable pair, whatever a run holds out.
+    #[test]
+    fn a_part_takes_its_rows_of_the_features_of_all_usable_pairs() {
+        let records: Vec<u64> = (0..40).map(|i| i + i / 10).collect();
+        let whole: Arc<dyn PairSource> =
+            Arc::new(ScriptedSource::new(40).with_records(&records, 44));
+        let rule = "sha1:4".parse().expect("a rule");
+        let part = training_part(Arc::clone(&whole), &rule).expect("splits");
+        let kept: Vec<f32> = (0..part.len() as SampleId)
+            .map(|sample| part.record_number(sample))
+            .map(|record| records.iter().position(|&r| r == record).expect("is one") as f32)
+            .collect();
+        let read = |rows: usize| {
+            let file = tempfile::NamedTempFile::new().expect("temporary file");
+            // The angle of a row tells its number, also at length 1.
+            let angle = |row: usize| row as f32 / 100.0;
+            let values: Vec<f32> = (0..rows)
+                .flat_map(|r| [angle(r).cos(), angle(r).sin()])
+                .collect();
+            let shape = format!("({rows}, 2)");
+            std::fs::write(file.path(), npy("<f4", "False", &shape, &f32s(&values)))
+                .expect("writes");
+            read(file.path(), &*part, &|_, _| true).map_err(|e| e.to_string())
+        };
+        let numbers = |features: TeacherFeatures| -> Vec<f32> {
+            let rows = features.rows.chunks_exact(2);
+            rows.map(|row| (row[1].atan2(row[0]) * 100.0).round())
+                .collect()
+        };
+        assert_eq!(numbers(read(40).expect("one per usable pair")), kept);
+        let of_rows = numbers(read(44).expect("one per row"));
+        assert!(
+            of_rows
+                .iter()
+                .zip(&kept)
+                .all(|(&row, &pair)| row == pair + (pair / 10.0).floor())
+        );
+        let message = read(39).expect_err("fits nothing");
+        for wanted in [
+            "wanted 40",
+            &format!("{}, one per pair to train", part.len()),
+            "44, one per row",
+        ] {
+            assert!(message.contains(wanted), "{wanted} not in {message}");
+        }
     }
 
     proptest! {
