@@ -50,7 +50,10 @@ fn resumed(
     let id = existing(data_dir, id)?;
     if let Some(path) = &settings.data {
         let place = NewPlace {
-            path: std::path::absolute(path)?,
+            path: match protoclip::data::is_remote(path) {
+                true => path.clone(),
+                false => std::path::absolute(path)?,
+            },
             image_folder: settings.image_folder.clone(),
         };
         relink_run(&data_dir.run(&id), data_sets, &place)

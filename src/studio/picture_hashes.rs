@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use protoclip::data::{PairSource, SampleId};
+use protoclip::data::{DataError, PairSource, SampleId};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -69,23 +69,27 @@ impl PictureHashes {
 
     /// Hashes every picture that is not known yet, on the pool of the caller. `report` hears how many
     /// are known and answers whether to go on; answers with whether it came to the end.
+    ///
+    /// # Errors
+    /// When storage cannot be reached.
     pub(crate) fn look_at_all(
         &self,
         source: &dyn PairSource,
         report: &dyn Fn(u64, u64) -> bool,
-    ) -> bool {
+    ) -> Result<bool, DataError> {
         let samples: Vec<SampleId> = (0..self.hashes.len() as SampleId).collect();
         let mut done = 0;
         for chunk in samples.chunks(CHUNK) {
             if !report(done, samples.len() as u64) {
-                return false;
+                return Ok(false);
             }
+            source.fetch(chunk)?;
             chunk
                 .par_iter()
                 .for_each(|&sample| self.hash(source, sample));
             done += chunk.len() as u64;
         }
-        report(done, samples.len() as u64)
+        Ok(report(done, samples.len() as u64))
     }
 
     /// How many pictures of the data set are known.
@@ -156,16 +160,24 @@ impl PictureHashes {
         if slot.load(Ordering::Relaxed) != UNKNOWN {
             return;
         }
-        let hash = source.image(sample).map_or(UNREADABLE, |picture| {
-            let mut hasher = blake3::Hasher::new();
-            hasher.update(&picture.width().to_le_bytes());
-            hasher.update(picture.as_raw());
-            let mut first = [0; 8];
-            first.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
-            u64::from_le_bytes(first).max(UNREADABLE + 1)
-        });
+        let hash = match source.image(sample) {
+            Ok(picture) => hash_of(&picture),
+            // The network's fault; the next look asks again.
+            Err(DataError::Object { .. }) => return,
+            Err(_) => UNREADABLE,
+        };
         slot.store(hash, Ordering::Relaxed);
     }
+}
+
+/// Of the size and all pixels.
+fn hash_of(picture: &image::RgbImage) -> u64 {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&picture.width().to_le_bytes());
+    hasher.update(picture.as_raw());
+    let mut first = [0; 8];
+    first.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+    u64::from_le_bytes(first).max(UNREADABLE + 1)
 }
 
 /// Says that nobody is at work when it goes, also when a decoder panics.

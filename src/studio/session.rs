@@ -178,7 +178,10 @@ fn missing_data(
     data: &DataConfig,
 ) -> (RunState, Option<String>) {
     let gone = match state {
-        RunState::Failed => protoclip::data::absence(data),
+        // Of objects the reason says already which one, why and what to do.
+        RunState::Failed if !data.path.as_deref().is_some_and(protoclip::data::is_remote) => {
+            protoclip::data::absence(data)
+        }
         _ => None,
     };
     let Some((_, message)) = gone else {

@@ -84,7 +84,7 @@ pub struct DataConfig {
     pub holdout: Option<Holdout>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DataSource {
     /// 3,724 emoji with names and shortcodes, compiled into the program.

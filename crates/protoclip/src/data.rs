@@ -11,16 +11,22 @@ mod cache_folder;
 mod coco;
 mod colour;
 mod csv;
+mod data_file;
 mod decode;
 mod draw;
 mod failures;
+mod fetched;
 mod folder;
 mod kept_index;
 mod labelling;
+mod local_copy;
+mod object_reader;
 mod parquet;
 mod picture_folder;
 mod presence;
 mod preview;
+#[cfg(test)]
+mod remote_tests;
 mod sampler;
 #[cfg(test)]
 pub(crate) mod scripted;
@@ -49,6 +55,10 @@ pub use decode::{LARGEST_DECODE, LARGEST_SIDE, decode_picture};
 pub(crate) use draw::{Purpose, generator};
 pub use failures::{SkipReason, SkipReport, SkippedRow};
 pub use folder::FolderSource;
+pub use object_reader::{
+    Depth, ListedObject, ObjectError, ObjectReader, ObjectStamp, Patience, Wanted, is_remote,
+    read_objects_with, split_url,
+};
 pub use parquet::ParquetSource;
 pub use presence::{absence, kind_of, stamp};
 pub use preview::{TrainingPictures, picture_of};
@@ -131,6 +141,20 @@ pub trait PairSource: Send + Sync + fmt::Debug {
         None
     }
 
+    /// Whether reading a picture means waiting for a network, so that it pays to say early which are
+    /// next.
+    fn is_remote(&self) -> bool {
+        false
+    }
+
+    /// Fetches pictures that will be asked for soon, many at a time, as far as there is room for them.
+    ///
+    /// # Errors
+    /// When storage cannot be reached; what is wrong with a single picture is said when it is asked for.
+    fn fetch(&self, _samples: &[SampleId]) -> Result<(), DataError> {
+        Ok(())
+    }
+
     /// The pairs that this training part leaves out; `None` when it is a whole data set.
     fn held_out(&self) -> Option<Arc<dyn PairSource>> {
         None
@@ -163,6 +187,9 @@ pub enum DataError {
     Image { origin: String, message: String },
     #[error("{path}: {message}")]
     Format { path: String, message: String },
+    /// An object on S3-compatible storage; never a reason to call a pair broken.
+    #[error("{url}: {error}")]
+    Object { url: String, error: ObjectError },
     #[error("cancelled")]
     Cancelled,
 }
@@ -174,6 +201,12 @@ impl DataError {
             path: path.display().to_string(),
             source,
         }
+    }
+
+    /// What storage said of an object.
+    pub(crate) fn object(url: &str, error: ObjectError) -> Self {
+        let url = url.to_owned();
+        Self::Object { url, error }
     }
 
     /// What is wrong with the content of a place: a path for display or a source's name.
@@ -226,6 +259,9 @@ pub fn open_whole(
     config: &DataConfig,
     progress: OpenProgress<'_>,
 ) -> Result<Arc<dyn PairSource>, DataError> {
+    if let Some(message) = presence::unsupported(config) {
+        return Err(DataError::format("data.path", message));
+    }
     match config.source {
         DataSource::Builtin => {
             let source = BuiltinSource::new();

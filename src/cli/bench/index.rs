@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use protoclip::config::{DataConfig, Fidelity};
-use protoclip::data::{self, EpisodeSampler};
+use protoclip::data::{self, DataError, EpisodeSampler};
 use serde_json::Value;
 
 use super::Clocks;
@@ -35,10 +35,16 @@ pub(super) fn bench_index(settings: &BenchIndex) -> anyhow::Result<Value> {
     let drawn = clocks.stop();
     let clocks = Clocks::start();
     let mut broken = BTreeSet::new();
-    for &sample in episode.iter().take(READ) {
+    let some = &episode[..episode.len().min(READ)];
+    source.fetch(some)?;
+    for &sample in some {
         source.caption(sample)?;
-        if source.image(sample).is_err() {
-            broken.insert(sample);
+        match source.image(sample) {
+            Err(error @ DataError::Object { .. }) => return Err(error.into()),
+            Err(_) => {
+                broken.insert(sample);
+            }
+            Ok(_) => {}
         }
     }
     let read = clocks.stop();
@@ -51,7 +57,7 @@ pub(super) fn bench_index(settings: &BenchIndex) -> anyhow::Result<Value> {
         "wall_seconds": spent.wall_seconds,
         "episode": episode.len(),
         "episode_seconds": drawn.wall_seconds,
-        "read": episode.len().min(READ),
+        "read": some.len(),
         "read_seconds": read.wall_seconds,
         "broken": broken.len(),
         "peak_mib": peak_mib(),

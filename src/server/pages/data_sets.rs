@@ -273,7 +273,7 @@ fn fields(typed: &AddForm, errors: &[FieldError]) -> Vec<Field> {
         field(
             "path",
             "File or folder on this machine",
-            "A CSV or TSV file with a header row; a folder with one folder of pictures per class; tar shards as in /data/{00000..00003}.tar, Parquet files as in /data/train-*.parquet, or the folder of either; a COCO captions file.",
+            "A CSV or TSV file with a header row; a folder with one folder of pictures per class; tar shards as in /data/{00000..00003}.tar, Parquet files as in /data/train-*.parquet, or the folder of either; a COCO captions file. On S3: s3://bucket/train-*.tar, or a table with its pictures.",
             "/data/pairs.csv",
             &typed.path,
         ),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
 use protoclip::config::{ConfigErrors, DataConfig, DataSource};
+use protoclip::data::is_remote;
 use serde::Serialize;
 
 use super::super::data_dir::DataDir;
@@ -175,7 +176,9 @@ pub(in crate::studio) fn path_problem(config: &DataConfig) -> Option<(&'static s
     match (config.source, given) {
         (DataSource::Builtin, _) => None,
         (_, None) => Some(("data.path", "give a file or folder on this machine".into())),
-        (_, Some(path)) if !path.is_absolute() => Some(("data.path", NOT_WHOLE.into())),
+        (_, Some(path)) if !path.is_absolute() && !is_remote(path) => {
+            Some(("data.path", format!("{NOT_WHOLE}, or with s3://")))
+        }
         (_, Some(_)) => protoclip::data::absence(config),
     }
 }

@@ -47,7 +47,8 @@ impl Studio {
             .begin(WorkKind::ComparePictures, id.as_str(), move |progress| {
                 let report = |done, total| progress.report("comparing pictures", done, total);
                 let pool = work::pool()?;
-                match pool.install(|| set.pictures.look_at_all(&*set.source, &report)) {
+                let looked = pool.install(|| set.pictures.look_at_all(&*set.source, &report));
+                match looked.map_err(WorkFailure::of)? {
                     false => Err(WorkFailure::Cancelled),
                     true => Ok(match set.pictures.groups().len() {
                         0 => "no two pictures are the same".to_owned(),

@@ -68,6 +68,11 @@ impl ImageCache {
         Ok(picture)
     }
 
+    /// Whether the picture of a sample is in memory.
+    pub(super) fn has(&self, sample: SampleId) -> bool {
+        self.lock(|kept| kept.pictures.contains_key(&sample))
+    }
+
     fn reduced(&self, picture: RgbImage, transform: &mut Transform) -> RgbImage {
         let shorter = picture.width().min(picture.height());
         if self.budget > 0 && shorter > Self::SHRINK_ABOVE * self.model_size {

@@ -8,14 +8,17 @@ mod index;
 #[cfg(test)]
 mod tests;
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use self::index::Index;
 use super::cache_folder::{CacheFolder, cache_folder};
 use super::failures::Failures;
 use super::kept_index::{self, IndexKey};
+use super::local_copy::local_files;
+use super::object_reader::Patience;
 use super::picture_folder::PictureFolder;
-use super::shard_files::FileStamp;
+use super::shard_files::FoundFile;
 use super::{DataError, LabelColumn, OpenProgress, PairSource, SampleId, SkipReport};
 use crate::config::{DataConfig, DataFacts};
 
@@ -47,14 +50,20 @@ impl CocoSource {
         progress: OpenProgress<'_>,
     ) -> Result<Self, DataError> {
         let path = config.path.clone().unwrap_or_default();
-        let stamp = FileStamp::at(&path)?;
+        let found = FoundFile::at(&path, Patience::Long)?;
         let given = config.image_folder.as_deref();
         let given_text = given.map_or_else(String::new, |f| f.to_string_lossy().into_owned());
-        let key = IndexKey::new("coco", &[&given_text], &[(path.clone(), stamp)]);
+        let key = IndexKey::new("coco", &[&given_text], std::slice::from_ref(&found));
         let (folder, index) = match kept_index::load(cache, &key, Index::read) {
             Some(((folder, index), base)) => (folder, index.with(base)),
             None => {
-                let (folder, index) = annotations::read(&path, given, progress)?;
+                let mut file = local_files(std::slice::from_ref(&found), cache, progress)?;
+                let mut text = Vec::new();
+                for file in &mut file {
+                    let read = file.read_to_end(&mut text);
+                    read.map_err(|e| DataError::io(&path, e))?;
+                }
+                let (folder, index) = annotations::read((&path, &text), given, progress)?;
                 if !index.base.report.blames_pictures() {
                     kept_index::store(cache, &key, &index.base, |file| index.write(&folder, file));
                 }
@@ -108,7 +117,7 @@ impl PairSource for CocoSource {
 
     fn image(&self, sample: SampleId) -> Result<image::RgbImage, DataError> {
         let path = self.folder.join(self.file(sample)?);
-        self.pictures.decode(&path).map_err(|(reason, message)| {
+        self.pictures.decode(&path)?.map_err(|(reason, message)| {
             let record = self.record_number(sample);
             let detail = format!("{}: {message}", path.display());
             self.failures
@@ -118,6 +127,16 @@ impl PairSource for CocoSource {
                 message,
             }
         })
+    }
+
+    fn is_remote(&self) -> bool {
+        self.pictures.is_remote()
+    }
+
+    fn fetch(&self, samples: &[SampleId]) -> Result<(), DataError> {
+        let files = samples.iter().filter_map(|&s| self.index.file(s));
+        let paths: Vec<PathBuf> = files.map(|file| self.folder.join(file)).collect();
+        self.pictures.fetch(&paths)
     }
 
     fn origin(&self, sample: SampleId) -> String {

@@ -9,8 +9,8 @@ mod columns;
 mod guarded;
 mod index;
 mod rows;
+mod table;
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -19,11 +19,13 @@ use csv::{ByteRecord, ReaderBuilder};
 use self::columns::Columns;
 use self::index::Index;
 use self::rows::Rows;
+use self::table::Table;
 use super::cache_folder::{CacheFolder, cache_folder};
 use super::failures::Failures;
 use super::kept_index::{self, IndexKey};
+use super::object_reader::Patience;
 use super::picture_folder::{PictureFolder, Refusal};
-use super::shard_files::FileStamp;
+use super::shard_files::FoundFile;
 use super::{DataError, LabelColumn, OpenProgress, PairSource, SampleId, SkipReport};
 use crate::config::{DataConfig, DataFacts};
 
@@ -60,14 +62,15 @@ impl CsvSource {
         let path = config.path.clone().unwrap_or_default();
         let separator = separator(config, &path);
         let folder = folder_of(config);
-        let file = File::open(&path).map_err(|e| DataError::io(&path, e))?;
+        let found = FoundFile::at(&path, Patience::Long)?;
+        let table = Table::open(&found, cache, progress)?;
         let pictures = PictureFolder::open(&folder)?;
-        let columns = index::columns(config, &path, separator)?;
-        let key = index_key(&path, separator, &columns, &folder)?;
+        let columns = index::columns(config, &table, separator)?;
+        let key = index_key(found, separator, &columns, &folder);
         let index = match kept_index::load(cache, &key, Index::read) {
             Some((index, base)) => index.with(base),
             None => {
-                let index = index::build(config, (&path, &pictures), separator, progress)?;
+                let index = index::build(config, (&table, &pictures), separator, progress)?;
                 if !index.base.report.blames_pictures() {
                     kept_index::store(cache, &key, &index.base, |file| index.write(file));
                 }
@@ -86,7 +89,7 @@ impl CsvSource {
             columns,
             failures: Failures::new(index.base.report.clone()),
             index,
-            rows: Mutex::new(Rows::new(file, separator)),
+            rows: Mutex::new(Rows::new(table.into_file(), separator)),
         })
     }
 
@@ -152,13 +155,22 @@ impl PairSource for CsvSource {
 
     fn image(&self, sample: SampleId) -> Result<image::RgbImage, DataError> {
         let path = self.image_path(sample)?;
-        self.pictures.decode(&path).map_err(|refusal| {
+        self.pictures.decode(&path)?.map_err(|refusal| {
             self.note_failure(sample, &path, &refusal);
             DataError::Image {
                 origin: self.origin(sample),
                 message: refusal.1,
             }
         })
+    }
+
+    fn is_remote(&self) -> bool {
+        self.pictures.is_remote()
+    }
+
+    fn fetch(&self, samples: &[SampleId]) -> Result<(), DataError> {
+        let paths = samples.iter().map(|&sample| self.image_path(sample));
+        self.pictures.fetch(&paths.collect::<Result<Vec<_>, _>>()?)
     }
 
     fn origin(&self, sample: SampleId) -> String {
@@ -208,12 +220,7 @@ impl PairSource for CsvSource {
 }
 
 /// Names the index by all that decides what it holds.
-fn index_key(
-    path: &Path,
-    separator: u8,
-    columns: &Columns,
-    folder: &Path,
-) -> Result<IndexKey, DataError> {
+fn index_key(found: FoundFile, separator: u8, columns: &Columns, folder: &Path) -> IndexKey {
     let (separator, folder) = (separator.to_string(), folder.to_string_lossy());
     let mut settings = vec![
         separator.as_str(),
@@ -222,8 +229,7 @@ fn index_key(
         &columns.caption.name,
     ];
     settings.extend(columns.labels.iter().map(|column| column.name.as_str()));
-    let file = (path.to_owned(), FileStamp::at(path)?);
-    Ok(IndexKey::new("csv", &settings, &[file]))
+    IndexKey::new("csv", &settings, &[found])
 }
 
 /// What image paths are relative to.

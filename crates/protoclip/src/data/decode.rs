@@ -11,7 +11,7 @@ pub const LARGEST_SIDE: u32 = 16_384;
 pub const LARGEST_DECODE: u64 = 256 << 20;
 
 /// Largest picture file, in bytes.
-const LARGEST_FILE: u64 = 256 << 20;
+pub(super) const LARGEST_FILE: u64 = 256 << 20;
 
 /// Decodes a file; transparency is composited on white and EXIF orientation ignored, as the
 /// reference does.

@@ -210,7 +210,7 @@ impl PairSource for FolderSource {
     fn image(&self, sample: SampleId) -> Result<image::RgbImage, DataError> {
         let listed = self.listed(sample)?;
         let path = self.path(listed);
-        self.pictures.decode(&path).map_err(|refusal| {
+        self.pictures.decode(&path)?.map_err(|refusal| {
             self.note_failure(sample, listed.record, (&path, &refusal));
             DataError::Image {
                 origin: path.display().to_string(),

@@ -5,13 +5,14 @@
 //! written costs time, not the run.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::cache_folder::CacheFolder;
-use super::shard_files::FileStamp;
+use super::object_reader::is_remote;
+use super::shard_files::FoundFile;
 use super::{LabelColumn, SkipReport};
 use crate::tensor_file::{TensorFileReader, TensorFileWriter};
 
@@ -43,19 +44,18 @@ pub(super) struct IndexKey {
 
 impl IndexKey {
     /// `settings` are those that decide what the index holds.
-    pub(super) fn new(kind: &str, settings: &[&str], files: &[(PathBuf, FileStamp)]) -> Self {
+    pub(super) fn new(kind: &str, settings: &[&str], files: &[FoundFile]) -> Self {
         let mut name = blake3::Hasher::new();
         let mut stamp = blake3::Hasher::new();
         for text in settings {
             name.update(&(text.len() as u64).to_le_bytes());
             name.update(text.as_bytes());
         }
-        for (path, of) in files {
-            let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-            name.update(path.as_os_str().as_encoded_bytes());
+        for file in files {
+            name.update(whole(&file.path).as_os_str().as_encoded_bytes());
             name.update(&[0]);
-            stamp.update(&of.bytes.to_le_bytes());
-            stamp.update(&of.modified.to_le_bytes());
+            stamp.update(&file.stamp.bytes.to_le_bytes());
+            stamp.update(&file.stamp.modified.to_le_bytes());
         }
         let short = |hash: blake3::Hasher| hash.finalize().to_hex()[..24].to_owned();
         Self {
@@ -73,6 +73,14 @@ impl IndexKey {
 
     fn path(&self, cache: &CacheFolder) -> PathBuf {
         cache.file(&format!("{}.index", self.name))
+    }
+}
+
+/// A path that means the same wherever the program is started.
+fn whole(path: &Path) -> PathBuf {
+    match is_remote(path) {
+        true => path.to_owned(),
+        false => std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
     }
 }
 
@@ -174,10 +182,15 @@ fn try_store(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::shard_files::FileStamp;
 
     fn key(bytes: u64) -> IndexKey {
-        let stamp = FileStamp { bytes, modified: 7 };
-        IndexKey::new("test", &["a"], &[("/data/x.tar".into(), stamp)])
+        let file = FoundFile {
+            path: "/data/x.tar".into(),
+            stamp: FileStamp { bytes, modified: 7 },
+            object: None,
+        };
+        IndexKey::new("test", &["a"], &[file])
     }
 
     #[test]

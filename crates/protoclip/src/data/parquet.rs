@@ -4,7 +4,8 @@
 //! Hugging Face's layout, a structure of `bytes` and `path`, is one of those. [`ParquetSource::open`]
 //! reads all rows once, row group after row group in parallel, and keeps captions and file names in
 //! memory, and per usable pair its file, row group and row. A picture is read by passing over the pages
-//! before it; some rows around it are decoded with it and kept for a while ([`blocks`]).
+//! before it; some rows around it are decoded with it and kept for a while ([`blocks`]). All of a file is
+//! read when it is opened, so that one on S3 is copied then.
 
 mod blocks;
 mod columns;
@@ -14,6 +15,7 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use self::blocks::Blocks;
@@ -24,8 +26,10 @@ use super::cache_folder::{CacheFolder, cache_folder};
 use super::decode::decode_bytes;
 use super::failures::Failures;
 use super::kept_index::{self, IndexKey};
+use super::local_copy::local_files;
+use super::object_reader::Patience;
 use super::picture_folder::{PictureFolder, Refusal};
-use super::shard_files::{self, FileStamp};
+use super::shard_files::{self, FoundFile};
 use super::{DataError, LabelColumn, OpenProgress, PairSource, SampleId, SkipReason, SkipReport};
 use crate::config::{DataConfig, DataFacts};
 
@@ -62,20 +66,18 @@ impl ParquetSource {
         Self::open_with(config, cache_folder(), progress)
     }
 
-    fn open_with(
+    pub(super) fn open_with(
         config: &DataConfig,
         cache: Option<&CacheFolder>,
         progress: OpenProgress<'_>,
     ) -> Result<Self, DataError> {
         let path = config.path.clone().unwrap_or_default();
-        let (mut stamped, mut files) = (Vec::new(), Vec::new());
-        for file in shard_files::find(&path, &ENDINGS)? {
-            let stamp = FileStamp::at(&file)?;
-            files.push(opened(config, &file, stamp)?);
-            stamped.push((file, stamp));
-        }
+        let found = shard_files::find(&path, &ENDINGS, Patience::Long)?;
+        let opened = found.iter().zip(local_files(&found, cache, progress)?);
+        let files = opened.map(|(found, file)| opened_file(config, found, file));
+        let files = files.collect::<Result<Vec<_>, _>>()?;
         let folder = config.image_folder.clone().unwrap_or_else(|| {
-            let first = stamped.first().and_then(|(file, _)| file.parent());
+            let first = found.first().and_then(|file| file.path.parent());
             first.map(Path::to_path_buf).unwrap_or_default()
         });
         let pictures = PictureFolder::open(&folder)?;
@@ -87,11 +89,20 @@ impl ParquetSource {
             &folder_text,
         ];
         settings.extend(labels);
-        let key = IndexKey::new("parquet", &settings, &stamped);
+        let key = IndexKey::new("parquet", &settings, &found);
         let index = match kept_index::load(cache, &key, Index::read) {
             Some((index, base)) => index.with(base),
             None => {
-                let index = scan::scan(&files, (&folder, &pictures), config, progress)?;
+                if files
+                    .iter()
+                    .flatten()
+                    .any(|file| file.columns.bytes.is_none())
+                {
+                    pictures.look()?;
+                }
+                let names: Vec<String> = found.iter().map(FoundFile::name).collect();
+                let files = (&files[..], &names[..]);
+                let index = scan::scan(files, (&folder, &pictures), config, progress)?;
                 if !index.base.report.blames_pictures() {
                     kept_index::store(cache, &key, &index.base, |file| index.write(file));
                 }
@@ -123,15 +134,19 @@ impl ParquetSource {
 
     fn place(&self, located: &Located) -> String {
         let file = self.files.get(located.file).and_then(|f| f.as_ref().ok());
-        let name = file.map_or_else(String::new, |opened| opened.file.name());
-        place(&name, located.group, located.row)
+        let name = file.map_or("", |opened| opened.file.name());
+        place(name, located.group, located.row)
     }
 
-    fn picture(&self, sample: SampleId, located: &Located) -> Result<image::RgbImage, Refusal> {
+    fn picture(
+        &self,
+        sample: SampleId,
+        located: &Located,
+    ) -> Result<Result<image::RgbImage, Refusal>, DataError> {
         match located.in_file {
-            true => self
+            true => Ok(self
                 .picture_in_file(located)
-                .map_err(|message| (SkipReason::BrokenImage, message)),
+                .map_err(|message| (SkipReason::BrokenImage, message))),
             false => {
                 let path = self.folder.join(self.index.path(sample));
                 self.pictures.decode(&path)
@@ -152,17 +167,17 @@ impl ParquetSource {
 }
 
 /// A file, or what is wrong with it; a column that is absent is an error of the settings.
-fn opened(
+fn opened_file(
     config: &DataConfig,
-    path: &Path,
-    stamp: FileStamp,
+    found: &FoundFile,
+    file: File,
 ) -> Result<Result<Opened, String>, DataError> {
-    let file = match ParquetFile::open(path, stamp) {
+    let file = match ParquetFile::open(found, file) {
         Ok(file) => file,
         Err(message) => return Ok(Err(message)),
     };
     let columns = Columns::find(config, &file.metadata);
-    let columns = columns.map_err(|message| DataError::format(path.display(), message))?;
+    let columns = columns.map_err(|message| DataError::format(found.path.display(), message))?;
     Ok(Ok(Opened { file, columns }))
 }
 
@@ -187,13 +202,29 @@ impl PairSource for ParquetSource {
 
     fn image(&self, sample: SampleId) -> Result<image::RgbImage, DataError> {
         let located = self.located(sample)?;
-        self.picture(sample, &located).map_err(|(reason, message)| {
-            let origin = self.place(&located);
-            let row = self.record_number(sample) + 1;
-            self.failures
-                .note(sample, row, origin.clone(), reason, message.clone());
-            DataError::Image { origin, message }
-        })
+        self.picture(sample, &located)?
+            .map_err(|(reason, message)| {
+                let origin = self.place(&located);
+                let row = self.record_number(sample) + 1;
+                self.failures
+                    .note(sample, row, origin.clone(), reason, message.clone());
+                DataError::Image { origin, message }
+            })
+    }
+
+    fn is_remote(&self) -> bool {
+        self.pictures.is_remote()
+    }
+
+    fn fetch(&self, samples: &[SampleId]) -> Result<(), DataError> {
+        let beside = samples.iter().filter(|&&sample| {
+            let located = self.index.locate(sample);
+            located.is_some_and(|located| !located.in_file)
+        });
+        let paths: Vec<PathBuf> = beside
+            .map(|&sample| self.folder.join(self.index.path(sample)))
+            .collect();
+        self.pictures.fetch(&paths)
     }
 
     fn origin(&self, sample: SampleId) -> String {

@@ -2,7 +2,9 @@
 //!
 //! Rows name files; whoever wrote them is not trusted. Files are opened relative to an open handle of
 //! the folder, and neither `..` nor an absolute path nor a symbolic link leads out of it, not even one
-//! that is put in place between a check and its use.
+//! that is put in place between a check and its use. On S3 it is a beginning of names ([`remote`]).
+
+mod remote;
 
 use std::fs::File;
 use std::io;
@@ -12,7 +14,9 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use image::RgbImage;
 
-use super::decode::{check_header, decode_file};
+use self::remote::RemotePictures;
+use super::decode::{check_header, decode_bytes, decode_file};
+use super::object_reader::url_of;
 use super::{DataError, SkipReason};
 
 /// Why a picture cannot be used.
@@ -21,41 +25,105 @@ pub(super) type Refusal = (SkipReason, String);
 #[derive(Debug)]
 pub(super) struct PictureFolder {
     path: PathBuf,
-    dir: Dir,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    Local(Dir),
+    Remote(RemotePictures),
 }
 
 impl PictureFolder {
     pub(super) fn open(path: &Path) -> Result<Self, DataError> {
-        let here = path.as_os_str().is_empty();
-        let opened = if here { Path::new(".") } else { path };
-        let dir = Dir::open_ambient_dir(opened, ambient_authority())
-            .map_err(|e| DataError::io(opened, e))?;
+        let place = match url_of(path) {
+            Some(url) => Place::Remote(RemotePictures::new(url)),
+            None => {
+                let here = path.as_os_str().is_empty();
+                let opened = if here { Path::new(".") } else { path };
+                let dir = Dir::open_ambient_dir(opened, ambient_authority());
+                Place::Local(dir.map_err(|e| DataError::io(opened, e))?)
+            }
+        };
         let path = path.to_path_buf();
-        Ok(Self { path, dir })
+        Ok(Self { path, place })
     }
 
-    /// The whole picture; `path` begins with the folder's.
-    pub(super) fn decode(&self, path: &Path) -> Result<RgbImage, Refusal> {
-        decode_file(self.file(path)?).map_err(broken)
+    /// Whether pictures come from storage.
+    pub(super) fn is_remote(&self) -> bool {
+        matches!(self.place, Place::Remote(_))
     }
 
-    /// Reads only the header and says what would keep the picture from being decoded.
+    /// Finds out what is in the folder, where every [`check`](Self::check) would be a request otherwise.
+    ///
+    /// # Errors
+    /// When storage cannot be reached.
+    pub(super) fn look(&self) -> Result<(), DataError> {
+        match &self.place {
+            Place::Local(_) => Ok(()),
+            Place::Remote(remote) => remote.look(),
+        }
+    }
+
+    /// Fetches pictures that will be decoded soon, where they come from storage.
+    ///
+    /// # Errors
+    /// When storage cannot be reached.
+    pub(super) fn fetch(&self, paths: &[PathBuf]) -> Result<(), DataError> {
+        match &self.place {
+            Place::Local(_) => Ok(()),
+            Place::Remote(remote) => {
+                let inside = paths.iter().filter_map(|path| self.inside(path).ok());
+                let inside: Vec<&Path> = inside.collect();
+                remote.fetch(&inside)
+            }
+        }
+    }
+
+    /// The whole picture, or why it is none; `path` begins with the folder's.
+    ///
+    /// # Errors
+    /// When storage cannot be reached or refuses.
+    pub(super) fn decode(&self, path: &Path) -> Result<Result<RgbImage, Refusal>, DataError> {
+        match &self.place {
+            Place::Local(dir) => Ok(self
+                .file(dir, path)
+                .and_then(|file| decode_file(file).map_err(broken))),
+            Place::Remote(remote) => {
+                let bytes = match self.inside(path) {
+                    Ok(inside) => remote.bytes(inside)?,
+                    Err(refusal) => Err(refusal),
+                };
+                Ok(bytes.and_then(|bytes| decode_bytes(&bytes).map_err(broken)))
+            }
+        }
+    }
+
+    /// Reads only the header and says what would keep the picture from being decoded; of an object,
+    /// whether it is there.
     pub(super) fn check(&self, path: &Path) -> Result<(), Refusal> {
-        check_header(self.file(path)?).map_err(broken)
+        match &self.place {
+            Place::Local(dir) => check_header(self.file(dir, path)?).map_err(broken),
+            Place::Remote(remote) => remote.check(self.inside(path)?),
+        }
     }
 
-    fn file(&self, path: &Path) -> Result<File, Refusal> {
-        let inside = path.strip_prefix(&self.path).map_err(|_| outside())?;
+    fn inside<'a>(&self, path: &'a Path) -> Result<&'a Path, Refusal> {
+        path.strip_prefix(&self.path).map_err(|_| outside())
+    }
+
+    fn file(&self, dir: &Dir, path: &Path) -> Result<File, Refusal> {
+        let inside = self.inside(path)?;
         let refused = |error: io::Error| match error.kind() {
             // What cap-std says of a path that leads out, and the system of a forbidden one.
             io::ErrorKind::PermissionDenied => (SkipReason::OutsideFolder, error.to_string()),
             _ => (SkipReason::MissingFile, error.to_string()),
         };
         // A pipe would keep its reader waiting for ever.
-        if !self.dir.metadata(inside).map_err(refused)?.is_file() {
+        if !dir.metadata(inside).map_err(refused)?.is_file() {
             return Err((SkipReason::MissingFile, "this is no file".into()));
         }
-        let file = self.dir.open(inside).map_err(refused)?;
+        let file = dir.open(inside).map_err(refused)?;
         Ok(file.into_std())
     }
 }
@@ -79,6 +147,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn decoded(folder: &PictureFolder, path: &Path) -> Result<RgbImage, Refusal> {
+        folder.decode(path).expect("no storage")
+    }
 
     /// A picture inside the folder and another outside, which has one pixel more.
     fn pictures() -> (tempfile::TempDir, PathBuf) {
@@ -108,11 +180,11 @@ mod tests {
             "inward.png",
         ] {
             assert_eq!(folder.check(&path.join(name)), Ok(()), "{name}");
-            let picture = folder.decode(&path.join(name)).expect(name);
+            let picture = decoded(&folder, &path.join(name)).expect(name);
             assert_eq!(picture.width(), 1);
         }
         // An absolute path of the same file is as good.
-        assert!(folder.decode(&path.join(path.join("in.png"))).is_ok());
+        assert!(decoded(&folder, &path.join(path.join("in.png"))).is_ok());
     }
 
     #[test]
@@ -155,7 +227,7 @@ mod tests {
         }
         assert!(names.len() >= 500, "{}", names.len());
         for name in names {
-            let found = folder.decode(&path.join(&name));
+            let found = decoded(&folder, &path.join(&name));
             let (reason, _) = found.expect_err(&name);
             assert_ne!(reason, SkipReason::BrokenImage, "{name} was read");
         }
@@ -182,7 +254,7 @@ mod tests {
             let (mut read, mut refused) = (0, 0);
             let begin = Instant::now();
             while (read < 20 || refused < 20) && begin.elapsed() < Duration::from_secs(60) {
-                match folder.decode(&swapped) {
+                match decoded(&folder, &swapped) {
                     Ok(picture) => {
                         assert_eq!(picture.width(), 1, "the secret was read");
                         read += 1;
@@ -202,13 +274,13 @@ mod tests {
     fn pipes_and_folders_are_no_pictures() {
         let (_parent, path) = pictures();
         let folder = PictureFolder::open(&path).expect("opens");
-        let (reason, _) = folder.decode(&path.join("a")).expect_err("a folder");
+        let (reason, _) = decoded(&folder, &path.join("a")).expect_err("a folder");
         assert_eq!(reason, SkipReason::MissingFile);
         let made = std::process::Command::new("mkfifo")
             .arg(path.join("pipe.png"))
             .status();
         if made.is_ok_and(|status| status.success()) {
-            assert!(folder.decode(&path.join("pipe.png")).is_err());
+            assert!(decoded(&folder, &path.join("pipe.png")).is_err());
         }
     }
 
@@ -228,7 +300,7 @@ mod tests {
             }
             let name = parts.join("/");
             SET.with(|(_, path, folder)| {
-                if let Ok(picture) = folder.decode(&path.join(&name)) {
+                if let Ok(picture) = decoded(folder, &path.join(&name)) {
                     assert_eq!(picture.width(), 1, "{name} leads to the secret");
                 }
             });

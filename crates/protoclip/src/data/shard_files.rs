@@ -2,12 +2,18 @@
 //!
 //! `train-{00000..00003}.tar`, `{cats,dogs}.tar`, `train-*.parquet`, one file, or a folder with such
 //! files. Ranges keep the zeros they are written with. Names are taken in the order of the pattern,
-//! those of a star or a folder in the order of their names.
+//! those of a star or a folder in the order of their names. Objects on S3 are named in the same way
+//! ([`remote`]).
+
+mod remote;
 
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use super::DataError;
+use super::object_reader::{ListedObject, ObjectStamp, Patience, url_of};
+
+pub(super) use remote::is_folder as is_remote_folder;
 
 /// Files that a pattern may stand for; a typing error cannot ask for more.
 const MOST_FILES: usize = 100_000;
@@ -16,8 +22,49 @@ const MOST_FILES: usize = 100_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FileStamp {
     pub(super) bytes: u64,
-    /// Nanoseconds since 1970; 0 where the file system does not tell.
+    /// Nanoseconds since 1970; 0 where the file system does not tell. Of an object the beginning of a
+    /// hash of its entity tag, where it has one.
     pub(super) modified: u128,
+}
+
+/// A file as it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FoundFile {
+    pub(super) path: PathBuf,
+    pub(super) stamp: FileStamp,
+    /// What storage says of it, where it is an object.
+    pub(super) object: Option<ListedObject>,
+}
+
+impl FoundFile {
+    /// # Errors
+    /// When there is no such file or object.
+    pub(super) fn at(path: &Path, patience: Patience) -> Result<Self, DataError> {
+        match url_of(path) {
+            Some(url) => remote::at(url, patience),
+            None => Ok(Self {
+                path: path.to_owned(),
+                stamp: FileStamp::at(path)?,
+                object: None,
+            }),
+        }
+    }
+
+    fn of_object(object: ListedObject) -> Self {
+        Self {
+            path: PathBuf::from(&object.url),
+            stamp: FileStamp::of_object(&object.stamp),
+            object: Some(object),
+        }
+    }
+
+    /// Its name without folders.
+    pub(super) fn name(&self) -> String {
+        self.path.file_name().map_or_else(
+            || self.path.display().to_string(),
+            |name| name.to_string_lossy().into_owned(),
+        )
+    }
 }
 
 impl FileStamp {
@@ -29,6 +76,21 @@ impl FileStamp {
         Self {
             bytes: metadata.len(),
             modified: since.map_or(0, |d| d.as_nanos()),
+        }
+    }
+
+    fn of_object(stamp: &ObjectStamp) -> Self {
+        let modified = match &stamp.tag {
+            None => stamp.modified,
+            Some(tag) => {
+                let mut first = [0; 16];
+                first.copy_from_slice(&blake3::hash(tag.as_bytes()).as_bytes()[..16]);
+                u128::from_le_bytes(first)
+            }
+        };
+        Self {
+            bytes: stamp.bytes,
+            modified,
         }
     }
 
@@ -51,13 +113,27 @@ pub(super) fn is_pattern(path: &Path) -> bool {
 ///
 /// # Errors
 /// When there is none, one of a range is absent, or the braces cannot be read; says which.
-pub(super) fn find(path: &Path, endings: &[&str]) -> Result<Vec<PathBuf>, DataError> {
+pub(super) fn find(
+    path: &Path,
+    endings: &[&str],
+    patience: Patience,
+) -> Result<Vec<FoundFile>, DataError> {
+    if let Some(url) = url_of(path) {
+        return remote::find(url, endings, patience);
+    }
+    let found = find_paths(path, endings)?;
+    found
+        .iter()
+        .map(|path| FoundFile::at(path, patience))
+        .collect()
+}
+
+fn find_paths(path: &Path, endings: &[&str]) -> Result<Vec<PathBuf>, DataError> {
     if path.is_dir() {
         let found = names(path, |name| has_ending(name, endings))?;
         return some(path, found, endings);
     }
     if !is_pattern(path) {
-        FileStamp::at(path)?;
         return Ok(vec![path.to_owned()]);
     }
     let text = path.to_str().unwrap_or_default();
@@ -67,7 +143,6 @@ pub(super) fn find(path: &Path, endings: &[&str]) -> Result<Vec<PathBuf>, DataEr
         if text.contains('*') && !one.exists() {
             found.extend(starred(&one)?);
         } else {
-            FileStamp::at(&one)?;
             found.push(one);
         }
     }
@@ -79,7 +154,7 @@ pub(super) fn has_ending(name: &str, endings: &[&str]) -> bool {
     !name.starts_with('.') && endings.iter().any(|ending| name.ends_with(ending))
 }
 
-fn some(path: &Path, found: Vec<PathBuf>, endings: &[&str]) -> Result<Vec<PathBuf>, DataError> {
+fn some<T>(path: &Path, found: Vec<T>, endings: &[&str]) -> Result<Vec<T>, DataError> {
     match found.is_empty() {
         true => Err(DataError::format(
             path.display(),
@@ -212,9 +287,9 @@ mod tests {
         }
         let found = |text: &str| -> Result<Vec<String>, String> {
             let path = folder.path().join(text);
-            let found = find(&path, &[".tar", ".tar.gz"]).map_err(|e| e.to_string())?;
-            let name = |p: &PathBuf| p.file_name().map(|n| n.to_string_lossy().into_owned());
-            Ok(found.iter().filter_map(name).collect())
+            let found = find(&path, &[".tar", ".tar.gz"], Patience::Long);
+            let found = found.map_err(|e| e.to_string())?;
+            Ok(found.iter().map(FoundFile::name).collect())
         };
         assert_eq!(
             found("s-{00..01}.tar").expect("two"),

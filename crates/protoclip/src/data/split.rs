@@ -173,6 +173,15 @@ impl PairSource for Part {
         self.whole.image(self.of_whole(sample)?)
     }
 
+    fn is_remote(&self) -> bool {
+        self.whole.is_remote()
+    }
+
+    fn fetch(&self, samples: &[SampleId]) -> Result<(), DataError> {
+        let samples = samples.iter().map(|&sample| self.of_whole(sample));
+        self.whole.fetch(&samples.collect::<Result<Vec<_>, _>>()?)
+    }
+
     fn origin(&self, sample: SampleId) -> String {
         self.of_whole(sample)
             .map_or_else(|e| e.to_string(), |sample| self.whole.origin(sample))

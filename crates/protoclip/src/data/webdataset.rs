@@ -3,7 +3,7 @@
 //! [`WebDatasetSource::open`] reads the headers of the shards' members once, in parallel, and keeps per
 //! usable pair where its picture and caption lie; both are read by position afterwards. Members of
 //! one key may lie anywhere in their shard. Gzipped shards are unpacked first ([`archives`]). The index
-//! is kept on disk ([`kept_index`](super::kept_index)).
+//! is kept on disk ([`kept_index`](super::kept_index)), and holds the captions of shards on S3.
 
 mod archives;
 mod group;
@@ -24,12 +24,16 @@ use super::cache_folder::{CacheFolder, cache_folder};
 use super::decode::decode_bytes;
 use super::failures::Failures;
 use super::kept_index::{self, IndexKey};
-use super::shard_files::{self, FileStamp};
+use super::object_reader::Patience;
+use super::shard_files;
 use super::{DataError, LabelColumn, OpenProgress, PairSource, SampleId, SkipReason, SkipReport};
 use crate::config::{DataConfig, DataFacts};
 
 /// Endings of shards in a folder.
 pub(super) const ENDINGS: [&str; 3] = [".tar", ".tar.gz", ".tgz"];
+
+/// Shards on S3 that are looked through at a time; each may hold a block of 8 MiB.
+const REMOTE_SHARDS: usize = 8;
 
 /// Opened and indexed shards.
 #[derive(Debug)]
@@ -52,24 +56,24 @@ impl WebDatasetSource {
         Self::open_with(config, cache_folder(), progress)
     }
 
-    fn open_with(
+    pub(super) fn open_with(
         config: &DataConfig,
         cache: Option<&CacheFolder>,
         progress: OpenProgress<'_>,
     ) -> Result<Self, DataError> {
         let path = config.path.clone().unwrap_or_default();
-        let mut files = Vec::new();
-        for file in shard_files::find(&path, &ENDINGS)? {
-            let stamp = FileStamp::at(&file)?;
-            files.push((file, stamp));
-        }
+        let files = shard_files::find(&path, &ENDINGS, Patience::Long)?;
         let fields = JsonFields::of(config);
         let key = IndexKey::new("webdataset", &fields.settings(), &files);
         let archives = Archives::open(files, &key, cache, progress)?;
         let index = match kept_index::load(cache, &key, Index::read) {
             Some((index, base)) => index.with(base),
             None => {
-                let index = scan::scan(&archives, &fields, progress)?;
+                let scan = || scan::scan(&archives, &fields, progress);
+                let index = match archives.is_remote() {
+                    true => remote_threads()?.install(scan)?,
+                    false => scan()?,
+                };
                 kept_index::store(cache, &key, &index.base, |file| index.write(file));
                 index
             }
@@ -123,6 +127,16 @@ fn broken_shards(config: &DataConfig, report: &SkipReport, shards: usize) -> Opt
     })
 }
 
+/// Threads that wait for storage rather than for the processor.
+fn remote_threads() -> Result<rayon::ThreadPool, DataError> {
+    let threads = rayon::current_num_threads().max(REMOTE_SHARDS);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+    let pool = pool
+        .thread_name(|number| format!("shards-{number}"))
+        .build();
+    pool.map_err(|e| DataError::threads(std::io::Error::other(e)))
+}
+
 fn name_of(path: &Path) -> String {
     path.file_name().map_or_else(
         || path.display().to_string(),
@@ -146,6 +160,9 @@ impl PairSource for WebDatasetSource {
 
     fn caption(&self, sample: SampleId) -> Result<String, DataError> {
         let located = self.located(sample)?;
+        if let Some(caption) = self.index.kept_caption(sample) {
+            return Ok(caption.to_owned());
+        }
         let bytes = self.archives.read(located.shard, located.caption)?;
         let caption = match located.caption_in_json {
             true => self.fields.caption_in(&bytes).ok(),
@@ -171,6 +188,16 @@ impl PairSource for WebDatasetSource {
                 .note(sample, row, origin.clone(), reason, message.clone());
             DataError::Image { origin, message }
         })
+    }
+
+    fn is_remote(&self) -> bool {
+        self.archives.is_remote()
+    }
+
+    fn fetch(&self, samples: &[SampleId]) -> Result<(), DataError> {
+        let located = samples.iter().filter_map(|&s| self.index.locate(s));
+        let members: Vec<_> = located.map(|l| (l.shard, l.picture)).collect();
+        self.archives.fetch(&members)
     }
 
     fn origin(&self, sample: SampleId) -> String {

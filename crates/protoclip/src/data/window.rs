@@ -2,16 +2,25 @@
 //!
 //! Several windows may look at one file at once, since none moves a cursor of the file. A budget bounds
 //! what may be read before it is renewed, so that a header that claims a huge name cannot fill the
-//! memory.
+//! memory. Of an object, large blocks are fetched while they are read through, and small ones while
+//! large stretches are passed over.
 
 use std::cell::Cell;
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// Bytes fetched at a time.
+use super::data_file::DataFile;
+
+/// Bytes of a file fetched at a time.
 const BLOCK: usize = 32 << 10;
+/// Bytes of an object fetched first.
+const FIRST_BLOCK: usize = 256 << 10;
+/// The least of an object that is worth a request.
+const SMALLEST_BLOCK: usize = 64 << 10;
+const LARGEST_BLOCK: usize = 8 << 20;
+/// Fetching so much for nothing takes no longer than another request.
+const WORTH_A_REQUEST: u64 = 1 << 20;
 
 /// A place in a file, or in the stretch of it that a shard takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,19 +31,25 @@ pub(super) struct Span {
 
 #[derive(Debug)]
 pub(super) struct Window {
-    file: Arc<File>,
+    file: Arc<DataFile>,
     span: Span,
     /// Position within the span.
     at: u64,
     block: Vec<u8>,
+    /// Bytes of the next block.
+    block_size: usize,
     /// Position within the span of the block's first byte.
     block_at: u64,
     budget: Rc<Cell<u64>>,
 }
 
 impl Window {
-    pub(super) fn new(file: Arc<File>, span: Span) -> Self {
+    pub(super) fn new(file: Arc<DataFile>, span: Span) -> Self {
         Self {
+            block_size: match file.is_remote() {
+                true => FIRST_BLOCK,
+                false => BLOCK,
+            },
             file,
             span,
             at: 0,
@@ -54,11 +69,16 @@ impl Window {
     }
 
     fn fetch(&mut self) -> io::Result<()> {
+        if self.file.is_remote() && !self.block.is_empty() {
+            let end = self.block_at + self.block.len() as u64;
+            self.block_size = next_block(self.block_size, self.at.checked_sub(end));
+        }
         let left = self.span.bytes.saturating_sub(self.at);
-        self.block.resize(left.min(BLOCK as u64) as usize, 0);
+        self.block
+            .resize(left.min(self.block_size as u64) as usize, 0);
         self.block_at = self.at;
         let place = self.span.at + self.at;
-        let result = read_exact_at(&self.file, &mut self.block, place);
+        let result = self.file.read_exact_at(&mut self.block, place);
         if result.is_err() {
             self.block.clear();
         }
@@ -103,24 +123,14 @@ impl Seek for Window {
     }
 }
 
-/// Fills `buffer` from a place of a file without moving its cursor.
-#[cfg(unix)]
-pub(super) fn read_exact_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, buffer, at)
-}
-
-/// Fills `buffer` from a place of a file; every reader names its place, so a moved cursor is harmless.
-#[cfg(windows)]
-pub(super) fn read_exact_at(file: &File, mut buffer: &mut [u8], mut at: u64) -> io::Result<()> {
-    while !buffer.is_empty() {
-        let count = std::os::windows::fs::FileExt::seek_read(file, buffer, at)?;
-        if count == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        buffer = &mut buffer[count..];
-        at += count as u64;
+/// How much of an object to fetch next, after a block of `size` bytes and `passed_over` bytes behind it
+/// that nobody read; none when the way leads back.
+fn next_block(size: usize, passed_over: Option<u64>) -> usize {
+    let through = passed_over.is_some_and(|gap| gap <= WORTH_A_REQUEST.max(size as u64));
+    match through {
+        true => (size * 2).min(LARGEST_BLOCK),
+        false => (size / 4).max(SMALLEST_BLOCK),
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -138,7 +148,7 @@ mod tests {
             at: 10,
             bytes: 80_000,
         };
-        let mut window = Window::new(Arc::new(file), span);
+        let mut window = Window::new(Arc::new(file.into()), span);
         let mut all = Vec::new();
         window.read_to_end(&mut all).expect("reads");
         assert_eq!(all, bytes[10..80_010]);
@@ -152,5 +162,19 @@ mod tests {
         window.budget().set(3);
         window.seek(SeekFrom::Start(0)).expect("seeks");
         assert!(window.read_exact(&mut four).is_err());
+    }
+
+    #[test]
+    fn blocks_grow_along_a_stream_and_shrink_over_gaps() {
+        let mut size = FIRST_BLOCK;
+        for _ in 0..9 {
+            size = next_block(size, Some(700_000));
+        }
+        assert_eq!(size, LARGEST_BLOCK);
+        for _ in 0..9 {
+            size = next_block(size, Some(20 << 20));
+        }
+        assert_eq!(size, SMALLEST_BLOCK);
+        assert_eq!(next_block(FIRST_BLOCK, None), SMALLEST_BLOCK);
     }
 }

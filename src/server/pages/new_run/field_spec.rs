@@ -82,7 +82,7 @@ pub(in crate::server::pages) const GROUPS: [GroupSpec; 7] = [
     ]},
     GroupSpec { key: "data", title: "Data", text: "", open: true, fields: &[
         field("data.source", "Source", Kind::Choice(&[("builtin", "built-in emoji, 3,724 pairs"), ("csv", "CSV or TSV file"), ("folder", "folder of classes"), ("webdataset", "WebDataset tar shards"), ("parquet", "Parquet files"), ("coco", "COCO captions JSON")]), "Where the pairs come from.", ""),
-        field("data.path", "File or folder", Kind::Text, "Path on this machine; picture paths in a file are relative to it. A folder of classes holds one folder of pictures per class; shards and Parquet files are named as in shards/{00000..00003}.tar or train-*.parquet, or by their folder.", ""),
+        field("data.path", "File or folder", Kind::Text, "Path on this machine; picture paths in a file are relative to it. A folder of classes holds one folder of pictures per class; shards and Parquet files are named as in shards/{00000..00003}.tar or train-*.parquet, or by their folder. Files on S3 begin with s3://.", ""),
         optional(field("data.image_column", "Picture column", Kind::Text, "Column with picture paths; in Parquet files also with the pictures themselves.", "filepath"), "filepath, or image in Parquet files"),
         optional(field("data.image_folder", "Picture folder", Kind::Text, "What picture paths in a file are relative to.", ""), "that of the file"),
         optional(field("data.caption_column", "Caption column", Kind::Text, "Header of the column with captions; in shards the field of the .json member.", "title"), "title, caption in Parquet files, the .txt member in shards"),

@@ -1,8 +1,9 @@
 //! One pass over a list of samples: rows to batches, broken pictures to replacements.
 //!
 //! Runs on the background thread that [`Batcher::batches`](super::Batcher::batches) starts and spreads
-//! the rows over the batcher's pool.
+//! the rows over the batcher's pool. Pictures on S3 are fetched while the batch before is decoded.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
@@ -31,8 +32,25 @@ struct Row {
 impl Pass {
     /// Prepares the batches in order and sends them; an error ends the pass.
     pub(super) fn run(&self, sender: &SyncSender<Result<Batch, DataError>>, batches: usize) {
+        let remote = self.shared.source.is_remote();
+        let mut fetched = match remote {
+            true => self.fetch(0),
+            false => Ok(()),
+        };
         for index in 0..batches {
-            let batch = self.batch(index);
+            let batch = std::mem::replace(&mut fetched, Ok(())).and_then(|()| {
+                let next = index + 1;
+                if !remote || next >= batches {
+                    return self.batch(index);
+                }
+                std::thread::scope(|scope| {
+                    let ahead = scope.spawn(|| self.fetch(next));
+                    let batch = self.batch(index);
+                    // A panic there costs time alone: the pictures are read one by one.
+                    fetched = ahead.join().unwrap_or(Ok(()));
+                    batch
+                })
+            });
             let ends = batch.is_err() || self.cancel.load(Ordering::Relaxed);
             if sender.send(batch).is_err() || ends {
                 return;
@@ -40,16 +58,26 @@ impl Pass {
         }
     }
 
+    /// Has the pictures of a batch fetched from storage.
+    fn fetch(&self, index: usize) -> Result<(), DataError> {
+        self.shared.fetch(&self.samples[self.positions(index)])
+    }
+
+    /// Where the samples of a batch are in the list.
+    fn positions(&self, index: usize) -> Range<usize> {
+        let size = self.shared.config.batch_size.max(1);
+        let end = ((index + 1) * size).min(self.samples.len());
+        (index * size).min(end)..end
+    }
+
     /// Each row is written where it lies in the batch.
     fn batch(&self, index: usize) -> Result<Batch, DataError> {
         let BatcherConfig {
             image_size,
             context,
-            batch_size,
             ..
         } = self.shared.config;
-        let size = batch_size.max(1);
-        let positions = index * size..((index + 1) * size).min(self.samples.len());
+        let positions = self.positions(index);
         let pixels = 3 * image_size as usize * image_size as usize;
         let mut images = vec![0.0; positions.len() * pixels];
         let mut tokens = vec![0; positions.len() * context];

@@ -78,6 +78,19 @@ impl Shared {
         self.lock_broken().iter().copied().collect()
     }
 
+    /// Has those of the pictures fetched that are not in memory.
+    ///
+    /// # Errors
+    /// As [`PairSource::fetch`].
+    pub(super) fn fetch(&self, samples: &[SampleId]) -> Result<(), DataError> {
+        let missing = samples.iter().copied();
+        let missing: Vec<SampleId> = missing.filter(|&s| !self.cache.has(s)).collect();
+        match missing.is_empty() {
+            true => Ok(()),
+            false => self.source.fetch(&missing),
+        }
+    }
+
     /// Gives the picture of a sample to `with`, and a transform that no other thread uses.
     ///
     /// # Errors

@@ -11,7 +11,9 @@ use serde::de::IgnoredAny;
 use super::index::Index;
 use super::place;
 use crate::data::kept_index::IndexBase;
+use crate::data::object_reader::{ObjectError, Patience, is_remote};
 use crate::data::picture_folder::PictureFolder;
+use crate::data::shard_files::FoundFile;
 use crate::data::{DataError, OpenProgress, SkipReason, SkipReport};
 
 /// Pictures checked together.
@@ -55,18 +57,18 @@ enum Text<'a> {
     Other(IgnoredAny),
 }
 
-/// Reads the file; the folder of its pictures is `given`, or the first usual one that has the first
-/// picture.
+/// Reads the text of the file; the folder of its pictures is `given`, or the first usual one that has the
+/// first picture.
 ///
 /// # Errors
-/// When it is no such JSON, no folder has its pictures, or `progress` cancels.
+/// When it is no such JSON, no folder has its pictures, storage cannot be reached, or `progress`
+/// cancels.
 pub(super) fn read(
-    path: &Path,
+    (path, text): (&Path, &[u8]),
     given: Option<&Path>,
     progress: OpenProgress<'_>,
 ) -> Result<(PathBuf, Index), DataError> {
-    let text = std::fs::read(path).map_err(|e| DataError::io(path, e))?;
-    let parsed: Captions<'_> = serde_json::from_slice(&text).map_err(|e| {
+    let parsed: Captions<'_> = serde_json::from_slice(text).map_err(|e| {
         let message = format!(
             "{e}; a COCO captions file is JSON with \"images\" (id, file_name) and \"annotations\" (image_id, caption)"
         );
@@ -89,7 +91,11 @@ fn folder_of<'a>(
     if let Some(given) = given {
         return Ok(given.to_owned());
     }
-    let above = own.join("..");
+    let remote = is_remote(path);
+    let above = match remote {
+        true => own.parent().unwrap_or(Path::new("")).to_owned(),
+        false => own.join(".."),
+    };
     let stem = path.file_stem().and_then(|s| s.to_str()).unwrap_or("");
     let split = stem.strip_prefix("captions_").unwrap_or(stem);
     let usual = [
@@ -102,8 +108,19 @@ fn folder_of<'a>(
     let Some(first) = names.next() else {
         return Ok(own);
     };
-    let found = usual.iter().find(|folder| folder.join(first).is_file());
-    found.cloned().ok_or_else(|| {
+    let mut found = None;
+    for folder in &usual {
+        let first = folder.join(first);
+        let there = match remote {
+            true => object_is_there(&first)?,
+            false => first.is_file(),
+        };
+        if there {
+            found = Some(folder.clone());
+            break;
+        }
+    }
+    found.ok_or_else(|| {
         let tried: Vec<String> = usual.iter().map(|f| f.display().to_string()).collect();
         let message = format!(
             "the first picture, {first:?}, is in none of {}; set data.image_folder to the folder that has it",
@@ -111,6 +128,19 @@ fn folder_of<'a>(
         );
         DataError::format(path.display(), message)
     })
+}
+
+/// # Errors
+/// When storage cannot be reached or refuses.
+fn object_is_there(path: &Path) -> Result<bool, DataError> {
+    match FoundFile::at(path, Patience::Long) {
+        Ok(_) => Ok(true),
+        Err(DataError::Object {
+            error: ObjectError::Absent(_),
+            ..
+        }) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 type Checked = Result<(), (SkipReason, String)>;
@@ -122,6 +152,7 @@ fn check_pictures(
     progress: OpenProgress<'_>,
 ) -> Result<Vec<Checked>, DataError> {
     let pictures = PictureFolder::open(folder)?;
+    pictures.look()?;
     let mut checked = Vec::with_capacity(images.len());
     for some in images.chunks(CHUNK) {
         let check = |image: &Image<'_>| {

@@ -13,11 +13,11 @@ use rayon::prelude::*;
 
 use super::columns::Columns;
 use super::guarded::Guarded;
+use super::table::Table;
 use crate::config::DataConfig;
 use crate::data::kept_index::IndexBase;
 use crate::data::labelling::Classes;
 use crate::data::picture_folder::PictureFolder;
-use crate::data::shard_files::FileStamp;
 use crate::data::shared_pictures::SharedPictures;
 use crate::data::{DataError, LabelColumn, OpenProgress, SampleId, SkipReason, SkipReport};
 
@@ -80,11 +80,12 @@ impl Index {
 /// A reader behind the header row, and the columns that the row names.
 fn begin(
     config: &DataConfig,
-    path: &Path,
+    table: &Table,
     separator: u8,
 ) -> Result<(Reader<Guarded<File>>, Columns), DataError> {
-    let file = File::open(path).map_err(|e| DataError::io(path, e))?;
-    let mut reader = super::reader(separator).from_reader(Guarded::hashing(file));
+    let path = table.path();
+    let file = Guarded::hashing(table.beginning()?);
+    let mut reader = super::reader(separator).from_reader(file);
     let mut record = ByteRecord::new();
     if !read(&mut reader, &mut record, path)? {
         return Err(DataError::format(
@@ -96,30 +97,32 @@ fn begin(
     Ok((reader, columns))
 }
 
-/// The columns of the file that lies at `path`.
+/// The columns of the file.
 ///
 /// # Errors
 /// When it cannot be read or lacks a column.
 pub(super) fn columns(
     config: &DataConfig,
-    path: &Path,
+    table: &Table,
     separator: u8,
 ) -> Result<Columns, DataError> {
-    begin(config, path, separator).map(|(_, columns)| columns)
+    begin(config, table, separator).map(|(_, columns)| columns)
 }
 
-/// Reads the file that lies at `path`, whose pictures are in `pictures`.
+/// Reads the file, whose pictures are in `pictures`.
 ///
 /// # Errors
-/// When it cannot be read, lacks a column, has a row without end, or `progress` cancels.
+/// When it cannot be read, lacks a column, has a row without end, storage cannot be reached, or
+/// `progress` cancels.
 pub(super) fn build(
     config: &DataConfig,
-    (path, pictures): (&Path, &PictureFolder),
+    (table, pictures): (&Table, &PictureFolder),
     separator: u8,
     progress: OpenProgress<'_>,
 ) -> Result<Index, DataError> {
-    let total = FileStamp::at(path)?.bytes;
-    let (mut reader, columns) = begin(config, path, separator)?;
+    let (path, total) = (table.path(), table.bytes());
+    pictures.look()?;
+    let (mut reader, columns) = begin(config, table, separator)?;
     let mut record = ByteRecord::new();
     let mut builder = Builder::new(path, super::folder_of(config), pictures, columns);
     loop {

@@ -1,5 +1,6 @@
 //! Tests of [`CsvSource`](super::CsvSource) on small files of their own.
 
+use std::fs::File;
 use std::io::Write;
 use std::sync::Mutex;
 

@@ -1,7 +1,6 @@
 //! One Parquet file, read by position so that any thread can read any part of it.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,13 +14,14 @@ use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedPageReader;
 
 use super::columns::Leaf;
-use crate::data::shard_files::FileStamp;
-use crate::data::window::{Span, Window, read_exact_at};
+use crate::data::data_file::DataFile;
+use crate::data::shard_files::{FileStamp, FoundFile};
+use crate::data::window::{Span, Window};
 
 /// Bytes of a file by their places.
 #[derive(Debug)]
 struct Positioned {
-    file: Arc<File>,
+    file: Arc<DataFile>,
     bytes: u64,
 }
 
@@ -49,7 +49,7 @@ impl ChunkReader for Positioned {
             )));
         }
         let mut buffer = vec![0; length];
-        read_exact_at(&self.file, &mut buffer, start)?;
+        self.file.read_exact_at(&mut buffer, start)?;
         Ok(buffer.into())
     }
 }
@@ -57,37 +57,38 @@ impl ChunkReader for Positioned {
 /// An opened file with what its footer says.
 #[derive(Debug)]
 pub(super) struct ParquetFile {
-    pub(super) path: PathBuf,
+    name: String,
     pub(super) metadata: ParquetMetaData,
     reader: Arc<Positioned>,
 }
 
 impl ParquetFile {
+    /// `file` is the one that was found, or a copy of it.
+    ///
     /// # Errors
     /// What is wrong with the file.
-    pub(super) fn open(path: &Path, stamp: FileStamp) -> Result<Self, String> {
-        let file = File::open(path).map_err(|e| e.to_string())?;
-        let found = file.metadata().map_err(|e| e.to_string())?;
-        if FileStamp::of(&found) != stamp {
+    pub(super) fn open(found: &FoundFile, file: File) -> Result<Self, String> {
+        let metadata = file.metadata().map_err(|e| e.to_string())?;
+        let bytes = metadata.len();
+        let own = found.object.is_none() && FileStamp::of(&metadata) != found.stamp;
+        if own || bytes != found.stamp.bytes {
             return Err("the file changed since it was listed; open the data set again".into());
         }
         let reader = Positioned {
-            file: Arc::new(file),
-            bytes: stamp.bytes,
+            file: Arc::new(file.into()),
+            bytes,
         };
         let metadata = guarded(|| ParquetMetaDataReader::new().parse_and_finish(&reader))?;
         Ok(Self {
-            path: path.to_owned(),
+            name: found.name(),
             metadata,
             reader: Arc::new(reader),
         })
     }
 
-    pub(super) fn name(&self) -> String {
-        self.path.file_name().map_or_else(
-            || self.path.display().to_string(),
-            |name| name.to_string_lossy().into_owned(),
-        )
+    /// Its name without folders.
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Rows of a row group.

@@ -19,12 +19,12 @@ use crate::data::labelling::Classes;
 use crate::data::picture_folder::PictureFolder;
 use crate::data::{DataError, OpenProgress, SkipReason, SkipReport};
 
-/// Finds the usable rows of all files.
+/// Finds the usable rows of all files, whose names are `names`.
 ///
 /// # Errors
 /// When `progress` cancels or there are more rows than can be numbered.
 pub(super) fn scan(
-    files: &[Result<Opened, String>],
+    (files, names): (&[Result<Opened, String>], &[String]),
     folder: (&Path, &PictureFolder),
     config: &DataConfig,
     progress: OpenProgress<'_>,
@@ -53,7 +53,7 @@ pub(super) fn scan(
         let opened = match file {
             Ok(opened) => opened,
             Err(message) => {
-                joined.broken_file(config, number, message);
+                joined.broken_file(names.get(number).map_or("", String::as_str), message);
                 continue;
             }
         };
@@ -84,14 +84,10 @@ struct Joined {
 
 impl Joined {
     /// Notes a file that cannot be read at all.
-    fn broken_file(&mut self, config: &DataConfig, number: usize, message: &str) {
+    fn broken_file(&mut self, name: &str, message: &str) {
         self.report.rows += 1;
-        let path = config.path.as_deref().unwrap_or(Path::new(""));
-        let found = crate::data::shard_files::find(path, &super::ENDINGS).unwrap_or_default();
-        let place = found.get(number).and_then(|path| path.file_name());
-        let place = place.map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         self.report
-            .note(self.report.rows, place, SkipReason::BrokenShard, message);
+            .note(self.report.rows, name, SkipReason::BrokenShard, message);
     }
 
     fn append(
@@ -107,7 +103,7 @@ impl Joined {
         let first = self.report.rows;
         for row in &scan.usable {
             let record = u32::try_from(first + row.number as u64)
-                .map_err(|_| DataError::format(&name, "more than 4,294,967,295 rows"))?;
+                .map_err(|_| DataError::format(name, "more than 4,294,967,295 rows"))?;
             let located = Located {
                 file,
                 group,
@@ -128,7 +124,7 @@ impl Joined {
             }
         }
         for (number, row, reason, detail) in scan.skipped {
-            let place = super::place(&name, group, row);
+            let place = super::place(name, group, row);
             self.report
                 .note(first + number as u64 + 1, place, reason, detail);
         }
@@ -138,7 +134,7 @@ impl Joined {
             let left = opened.file.rows(group).saturating_sub(row) as u64;
             let lost = left.max(1);
             self.report.rows += left;
-            let place = super::place(&name, group, row);
+            let place = super::place(name, group, row);
             let detail = format!("{message}; {lost} rows from here on are lost");
             let reason = SkipReason::BrokenShard;
             self.report.note_many(lost, read + 1, place, reason, detail);

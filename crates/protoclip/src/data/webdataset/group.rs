@@ -19,6 +19,9 @@ pub(super) struct Group {
     pub(super) labels: Vec<u32>,
     /// Whether the `.json` has the caption.
     pub(super) json_has_caption: bool,
+    /// The captions themselves, where they are kept.
+    pub(super) text_caption: Option<Box<str>>,
+    pub(super) json_caption: Option<Box<str>>,
     text_problem: Option<Problem>,
     json_problem: Option<Problem>,
     problem: Option<Problem>,
@@ -105,6 +108,14 @@ impl Group {
         let detail = "the key has two members of this kind in its shard".to_owned();
         let problem = (kind.ending().to_owned(), SkipReason::BrokenMember, detail);
         self.problem.get_or_insert(Box::new(problem));
+    }
+
+    /// The caption of a usable pair, where captions are kept.
+    pub(super) fn kept_caption(&self, usable: &Usable) -> Option<&str> {
+        match usable.caption_in_json {
+            true => self.json_caption.as_deref(),
+            false => self.text_caption.as_deref(),
+        }
     }
 
     /// The pair, or why there is none.

@@ -1,4 +1,5 @@
-//! Where the usable pairs lie: some 40 bytes and the key for each, 4 more per label column.
+//! Where the usable pairs lie: some 40 bytes and the key for each, 4 more per label column, and of
+//! shards on S3 the caption.
 
 use crate::data::SampleId;
 use crate::data::kept_index::IndexBase;
@@ -20,6 +21,8 @@ pub(super) struct Index {
     kinds: Vec<u8>,
     records: Vec<u32>,
     keys: TextList,
+    /// Kept where reading one would be a request.
+    captions_kept: Option<TextList>,
     pub(super) base: IndexBase,
 }
 
@@ -76,6 +79,16 @@ impl Index {
         self.keys.push(key);
     }
 
+    /// Keeps the caption of the pair that was appended last; all pairs have theirs kept, or none.
+    pub(super) fn keep_caption(&mut self, caption: &str) {
+        self.captions_kept.get_or_insert_default().push(caption);
+    }
+
+    pub(super) fn kept_caption(&self, sample: SampleId) -> Option<&str> {
+        let kept = self.captions_kept.as_ref()?;
+        Some(kept.get(sample)).filter(|caption| !caption.is_empty())
+    }
+
     pub(super) fn locate(&self, sample: SampleId) -> Option<Located> {
         let sample = sample as usize;
         let kind = *self.kinds.get(sample)?;
@@ -106,6 +119,9 @@ impl Index {
         file.u8("kind".into(), &self.kinds);
         file.u32("record".into(), &self.records);
         self.keys.write(file, "keys");
+        if let Some(captions) = &self.captions_kept {
+            captions.write(file, "captions");
+        }
     }
 
     /// # Errors
@@ -124,6 +140,10 @@ impl Index {
             kinds: file.u8("kind")?,
             records: file.u32("record")?,
             keys: TextList::read(file, "keys")?,
+            captions_kept: match file.contains("captions") {
+                true => Some(TextList::read(file, "captions")?),
+                false => None,
+            },
             base: IndexBase::default(),
         };
         let lengths = [
@@ -134,6 +154,10 @@ impl Index {
             index.kinds.len(),
             index.records.len(),
             index.keys.len(),
+            index
+                .captions_kept
+                .as_ref()
+                .map_or(index.len(), TextList::len),
         ];
         match lengths.iter().all(|&length| length == index.len()) {
             true => Ok(index),

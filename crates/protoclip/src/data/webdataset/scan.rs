@@ -21,7 +21,7 @@ use crate::data::{DataError, OpenProgress, SkipReason, SkipReport};
 /// Finds the usable pairs of all shards.
 ///
 /// # Errors
-/// When `progress` cancels or there are more pairs than can be numbered.
+/// When `progress` cancels, storage cannot be reached, or there are more pairs than can be numbered.
 pub(super) fn scan(
     archives: &Archives,
     fields: &JsonFields,
@@ -90,6 +90,9 @@ impl<'a> Joined<'a> {
                     };
                     let extension = usize::from(usable.extension).min(PICTURES.len() - 1);
                     self.index.push(&located, extension, &key, record);
+                    if let Some(caption) = group.kept_caption(&usable) {
+                        self.index.keep_caption(caption);
+                    }
                     self.hash.update(key.as_bytes());
                     for member in [usable.picture, usable.caption] {
                         self.hash.update(&member.span.bytes.to_le_bytes());

@@ -2,17 +2,21 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use flate2::read::MultiGzDecoder;
 use serde::{Deserialize, Serialize};
 
 use crate::data::cache_folder::CacheFolder;
-use crate::data::shard_files::FileStamp;
+use crate::data::data_file::{DataFile, Stream};
+use crate::data::shard_files::FoundFile;
 use crate::data::{DataError, OpenProgress};
 
 /// Bytes unpacked between two reports of progress.
 const CHUNK: usize = 256 << 10;
+/// Bytes of an object fetched at a time.
+const FETCHED: usize = 8 << 20;
 /// Most bytes of the table at the end.
 const LARGEST_TABLE: u64 = 64 << 20;
 /// Room for unpacked shards where there is no cache folder to say so.
@@ -40,7 +44,7 @@ impl Unpacked {
     /// # Errors
     /// When there is no room for them, or `progress` cancels.
     pub(super) fn open(
-        shards: &[(PathBuf, FileStamp)],
+        shards: &[FoundFile],
         name: &str,
         cache: Option<&CacheFolder>,
         progress: OpenProgress<'_>,
@@ -72,31 +76,32 @@ impl Unpacked {
 }
 
 /// A guess at the unpacked size: what the end of each file says, modulo 2³², or its size on disk.
-fn expected(shards: &[(PathBuf, FileStamp)]) -> u64 {
-    let says = |path: &Path| -> io::Result<u64> {
-        let mut file = File::open(path)?;
-        file.seek(SeekFrom::End(-4))?;
+fn expected(shards: &[FoundFile]) -> u64 {
+    let says = |found: &FoundFile| -> io::Result<u64> {
         let mut bytes = [0; 4];
-        file.read_exact(&mut bytes)?;
+        let at = found.stamp.bytes.saturating_sub(4);
+        DataFile::open(found)?.read_exact_at(&mut bytes, at)?;
         Ok(u64::from(u32::from_le_bytes(bytes)))
     };
     let sizes = shards.iter();
     sizes
-        .map(|(path, stamp)| says(path).unwrap_or(0).max(stamp.bytes))
+        .map(|found| says(found).unwrap_or(0).max(found.stamp.bytes))
         .sum()
 }
 
 fn unpack(
-    shards: &[(PathBuf, FileStamp)],
+    shards: &[FoundFile],
     mut file: File,
     limit: u64,
     progress: OpenProgress<'_>,
 ) -> Result<Unpacked, DataError> {
-    let total: u64 = shards.iter().map(|(_, stamp)| stamp.bytes).sum();
+    let total: u64 = shards.iter().map(|found| found.stamp.bytes).sum();
     let (mut places, mut written, mut packed) = (Vec::new(), 0, 0);
-    for (path, stamp) in shards {
-        let source = File::open(path).map_err(|e| DataError::io(path, e))?;
-        let mut decoder = MultiGzDecoder::new(BufReader::new(source));
+    for found in shards {
+        let (path, stamp) = (&found.path, found.stamp);
+        let source = DataFile::open(found).map_err(|e| DataError::io(path, e))?;
+        let source = Arc::new(source);
+        let mut decoder = MultiGzDecoder::new(in_pieces(&source, stamp.bytes));
         let mut place = UnpackedShard {
             at: written,
             bytes: 0,
@@ -122,6 +127,9 @@ fn unpack(
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
+                    if let Some(failure) = source.take_failure() {
+                        return Err(failure);
+                    }
                     place.cut = Some(format!("its gzip stream is broken: {error}"));
                     break;
                 }
@@ -136,6 +144,15 @@ fn unpack(
         file,
         shards: places,
     })
+}
+
+/// A file from its beginning to its end.
+fn in_pieces(file: &Arc<DataFile>, bytes: u64) -> BufReader<Stream> {
+    let stream = Stream::new(Arc::clone(file), bytes);
+    match file.is_remote() {
+        true => BufReader::with_capacity(FETCHED, stream),
+        false => BufReader::new(stream),
+    }
 }
 
 fn too_large(path: &Path, limit: u64) -> DataError {

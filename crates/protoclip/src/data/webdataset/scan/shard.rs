@@ -41,7 +41,7 @@ pub(super) struct ShardScan {
 /// Looks through a shard; `go_on` is told bytes done since the last call and may cancel.
 ///
 /// # Errors
-/// When it was cancelled; what is wrong with the shard is in the result.
+/// When it was cancelled or storage cannot be reached; what is wrong with the shard is in the result.
 pub(super) fn scan_shard(
     archives: &Archives,
     shard: usize,
@@ -50,6 +50,7 @@ pub(super) fn scan_shard(
 ) -> Result<ShardScan, DataError> {
     let mut walk = Walk {
         fields,
+        keep_captions: archives.is_remote(),
         go_on,
         group_of: FxHashMap::default(),
         reported: 0,
@@ -63,6 +64,9 @@ pub(super) fn scan_shard(
         Ok(window) => walk.members(window)?,
         Err(error) => walk.scan.broken = Some(error.to_string()),
     }
+    if let Some(failure) = archives.take_failure(shard) {
+        return Err(failure);
+    }
     if let Some(cut) = archives.cut(shard) {
         walk.scan.broken = Some(cut.to_owned());
     }
@@ -71,6 +75,7 @@ pub(super) fn scan_shard(
 
 struct Walk<'a> {
     fields: &'a JsonFields,
+    keep_captions: bool,
     go_on: &'a (dyn Fn(u64) -> bool + Sync),
     group_of: FxHashMap<Box<str>, usize>,
     /// Bytes that progress was told of.
@@ -159,6 +164,11 @@ impl Walk<'_> {
             return;
         }
         let looked = look(&mut entry, kind, span, type_of);
+        if self.keep_captions
+            && let Ok(found) = &looked
+        {
+            keep_caption(group, kind, found, self.fields);
+        }
         take(
             group,
             kind,
@@ -263,6 +273,20 @@ fn take(
                     .collect();
             }
         },
+    }
+}
+
+/// Keeps the caption that a member holds, if it holds one.
+fn keep_caption(group: &mut Group, kind: Kind, found: &[u8], fields: &JsonFields) {
+    match kind {
+        Kind::Picture(_) => {}
+        Kind::Text => {
+            let text = std::str::from_utf8(found).map(str::trim);
+            group.text_caption = text.ok().map(Box::from);
+        }
+        Kind::Json => {
+            group.json_caption = fields.caption_in(found).ok().map(String::into_boxed_str)
+        }
     }
 }
 
