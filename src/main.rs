@@ -11,5 +11,7 @@ fn main() -> ExitCode {
     let settings = Settings::parse();
     cli::start_logging(settings.log_format);
     cli::keep_indexes(settings.cache);
+    #[cfg(feature = "s3")]
+    protoclip_studio::s3::read_objects();
     cli::run(settings.command)
 }

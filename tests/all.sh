@@ -44,13 +44,15 @@ install_deny() {
 }
 
 docs() {
-  RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+  RUSTDOCFLAGS="-D warnings" cargo doc --workspace --features s3 --no-deps --locked --quiet
 }
 
 # burn-cuda cannot be linked without NVIDIA's tools; DOCS_RS keeps its build script from asking for
-# them, so the types of the feature are still checked.
+# them, so the types of the feature are still checked. All other steps have the feature s3, so that
+# dependencies are built once; this one has its dependencies without it, and so checks the program as it
+# is without S3.
 cuda_types() {
-  DOCS_RS=1 cargo check --workspace --features cuda --locked --quiet
+  DOCS_RS=1 cargo check --workspace --features cuda,object_store,reqwest,rustls --locked --quiet
 }
 
 web() {
@@ -73,8 +75,8 @@ deny() {
 
 all() {
   step format cargo fmt --all --check
-  step clippy cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
-  step rust cargo test --workspace --locked
+  step clippy cargo clippy --workspace --all-targets --features s3 --locked --quiet -- -D warnings
+  step rust cargo test --workspace --features s3 --locked
   step no-network tests/without_network.sh http_api route_table connections lifecycle program
   step docs docs
   step web web
@@ -86,8 +88,8 @@ all() {
 one() {
   case $1 in
     format) step format cargo fmt --all --check ;;
-    clippy) step clippy cargo clippy --workspace --all-targets --locked --quiet -- -D warnings ;;
-    rust) step rust cargo test --workspace --locked ;;
+    clippy) step clippy cargo clippy --workspace --all-targets --features s3 --locked --quiet -- -D warnings ;;
+    rust) step rust cargo test --workspace --features s3 --locked ;;
     no-network) step no-network tests/without_network.sh ;;
     docs | web | browser | deny) step "$1" "$1" ;;
     cuda-types) step cuda-types cuda_types ;;

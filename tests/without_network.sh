@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the black-box tests where there is no network: a namespace whose only interface is loopback, so
 # that anything that calls out fails. Says so and ends well where namespaces are not allowed.
-#   tests/without_network.sh [FILTER]     after `cargo test --no-run`
+#   tests/without_network.sh [FILTER]     after `cargo test --workspace --features s3 --no-run`
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,7 +10,7 @@ if ! unshare --user --map-root-user --net true 2>/dev/null; then
   exit 0
 fi
 
-binary=$(cargo test --workspace --locked --no-run --message-format=json 2>/dev/null |
+binary=$(cargo test --workspace --features s3 --locked --no-run --message-format=json 2>/dev/null |
   sed -n 's/.*"executable":"\([^"]*\/it-[0-9a-f]*\)".*/\1/p' | tail -1)
 [ -n "$binary" ] || { echo "the tests are not built" >&2; exit 1; }
 

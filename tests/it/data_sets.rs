@@ -114,6 +114,11 @@ async fn what_cannot_be_opened_names_its_field() {
         ("source=csv&path=/no/such.csv", "does not exist"),
         ("source=csv&path=/tmp&separator=ab", "one character"),
         ("source=csv&path=/tmp", "is no file"),
+        #[cfg(not(feature = "s3"))]
+        (
+            "source=webdataset&path=s3://bucket/x.tar",
+            "cargo build --release --features s3",
+        ),
     ] {
         let answer = post_form(&site, "/datasets/add", form).await;
         assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{form}");

@@ -31,6 +31,8 @@ mod prototype_sheet;
 mod prototypes;
 mod relink;
 mod route_table;
+#[cfg(feature = "s3")]
+mod s3;
 mod settings;
 mod sources;
 mod steering;
