@@ -53,7 +53,11 @@ impl Failure {
 
     fn denied(self, answer: &Answer) -> ObjectError {
         let said = answer.text(answer.status.unwrap_or(403));
-        ObjectError::Denied(format!("storage answers {said}; {CHECK_RIGHTS}"))
+        let why = match self.has_credentials {
+            true => "",
+            false => ", and there are no credentials",
+        };
+        ObjectError::Denied(format!("storage answers {said}{why}; {CHECK_RIGHTS}"))
     }
 }
 
@@ -120,4 +124,30 @@ fn between<'a>(text: &'a str, begin: &str, ends: impl Fn(char) -> bool) -> Optio
     let rest = &text[start..];
     let end = rest.find(ends).unwrap_or(rest.len());
     (end > 0).then(|| &rest[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_when_nothing_was_there_to_be_refused() {
+        let said = |has_credentials| {
+            let error = Error::Unauthenticated {
+                path: "shards/0.tar".into(),
+                source: "status code: 403, <Code>AccessDenied</Code>".into(),
+            };
+            match (Failure { has_credentials }).of(&error) {
+                ObjectError::Denied(message) => message,
+                other => panic!("{other:?}"),
+            }
+        };
+        let anonymous = said(false);
+        assert!(
+            anonymous.contains("403 (AccessDenied), and there are no credentials"),
+            "{anonymous}"
+        );
+        assert!(anonymous.contains("AWS_SKIP_SIGNATURE"), "{anonymous}");
+        assert!(!said(true).contains("no credentials"));
+    }
 }
