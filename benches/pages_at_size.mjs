@@ -79,8 +79,8 @@ async function row(studio, path) {
 const studio = await startStudio({ folder: positionals[0] });
 try {
   const runs = await studio.api("GET", "/api/runs");
-  const run = runs.find((run) => run.state === "finished");
-  if (run === undefined) throw new Error("no run of this data directory is finished");
+  const run = runs.find((run) => run.prototypes_step !== null);
+  if (run === undefined) throw new Error("no run of this data directory has prototypes");
   [studio.run, studio.data] = [run.id, run.data_set];
   const wanted = (path) => path.includes(options.only);
   const ofData = ["", "?q=red", "?offset=150000", "?sort=caption"].map((rest) => `/datasets/${studio.data}${rest}`);
