@@ -31,6 +31,8 @@ pub struct PicturesCompared {
     pub total: usize,
 }
 
+/// Pictures that take about as long as anybody waits.
+const WORTH_WAITING: usize = 4096;
 /// Pictures between two looks at whether anybody wants more.
 const CHUNK: usize = 256;
 const UNKNOWN: u64 = 0;
@@ -46,15 +48,19 @@ impl PictureHashes {
     }
 
     /// Starts to hash the pictures of `samples`, unless they are known or another list is at work,
-    /// and waits for at most `patience`. A later call goes on where this one ends.
+    /// and waits for at most `patience`, not at all for more than can be known by then. A later call
+    /// goes on where this one ends.
     pub(crate) fn look(
         self: &Arc<Self>,
         source: &Arc<dyn PairSource>,
         samples: &[SampleId],
         patience: Duration,
     ) -> PicturesCompared {
-        if self.known(samples) < samples.len() {
+        let unknown = samples.len() - self.known(samples);
+        if unknown > 0 {
             self.start(source, samples);
+        }
+        if (1..=WORTH_WAITING).contains(&unknown) {
             let working = self.working.lock().unwrap_or_else(PoisonError::into_inner);
             let waited = self
                 .ended
@@ -211,6 +217,17 @@ mod tests {
         }
         let more = hashes.look(&source, &[6], Duration::from_secs(60));
         assert_eq!((more.done, hashes.of(6).is_some()), (1, true));
+    }
+
+    #[test]
+    fn nobody_waits_for_more_than_can_be_known_soon() {
+        let source = protoclip::data::open(&DataConfig::default(), &|_, _| true).expect("opens");
+        let hashes = Arc::new(PictureHashes::new(source.len()));
+        let many: Vec<u32> = (0..WORTH_WAITING as u32 + 1)
+            .map(|sample| sample % source.len() as u32)
+            .collect();
+        let compared = hashes.look(&source, &many, Duration::from_secs(60));
+        assert!(compared.done < compared.total, "{compared:?}");
     }
 
     #[test]
