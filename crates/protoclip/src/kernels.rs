@@ -15,7 +15,6 @@ mod bf16_product;
 mod buffer;
 pub(crate) mod byte_scan;
 mod clock;
-pub(crate) mod column_sums;
 mod convolution;
 mod dense;
 pub(crate) mod distance;

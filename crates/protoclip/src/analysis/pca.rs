@@ -2,13 +2,11 @@
 
 use linfa_linalg::Order;
 use linfa_linalg::eigh::{EigSort, EighInto};
-use ndarray::linalg::general_mat_mul;
-use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis, Zip};
+use ndarray::{Array1, Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 
 use super::AnalysisError;
 use super::error::{checked_rows, checked_shape};
-use crate::kernels::column_sums::column_sums;
 use crate::kernels::gram::{self, Gram};
 
 mod symmetric;
@@ -88,37 +86,19 @@ impl Pca {
     pub fn transform(&self, features: &[f32]) -> Result<Vec<f32>, AnalysisError> {
         let dim = self.mean.len();
         checked_shape("feature", features, dim)?;
-        let count = self.components.nrows();
-        let mut mapped = vec![0.0; features.len() / dim * count];
-        mapped
-            .par_chunks_mut(MAPPED * count)
-            .zip(features.par_chunks(MAPPED * dim))
-            .for_each_init(
-                || Array2::zeros((MAPPED, dim)),
-                |scratch, (mapped, block)| self.map_block(block, scratch, mapped),
-            );
+        let blocks = features.par_chunks(MAPPED * dim).map(|block| {
+            let centred = centred(block, dim, &self.mean);
+            centred
+                .dot(&self.components.t())
+                .into_iter()
+                .collect::<Vec<f32>>()
+        });
+        let mapped = blocks.collect::<Vec<_>>().concat();
         // What is not finite shows in all that it is multiplied into.
         if mapped.iter().any(|v| !v.is_finite()) {
             checked_rows("feature", features, dim)?;
         }
         Ok(mapped)
-    }
-
-    /// Maps rows `[n, dim]` to `[n, components]` by way of `scratch` `[n or more, dim]`.
-    fn map_block(&self, block: &[f32], scratch: &mut Array2<f32>, mapped: &mut [f32]) {
-        let (count, dim) = self.components.dim();
-        let rows = block.len() / dim;
-        for (mut centred, row) in scratch.axis_iter_mut(Axis(0)).zip(block.chunks_exact(dim)) {
-            Zip::from(&mut centred)
-                .and(row)
-                .and(&self.mean)
-                .for_each(|centred, &value, &mean| *centred = value - mean);
-        }
-        // Blocks of whole rows always have this shape.
-        if let Ok(mut mapped) = ArrayViewMut2::from_shape((rows, count), mapped) {
-            let centred = scratch.slice(ndarray::s![..rows, ..]);
-            general_mat_mul(1.0, &centred, &self.components.t(), 0.0, &mut mapped);
-        }
     }
 
     /// `[components, dim]`, row-major.
@@ -139,9 +119,15 @@ impl Pca {
 
 fn mean_row(features: &[f32], dim: usize) -> Array1<f64> {
     let rows = features.len() / dim;
-    let sums = features
-        .par_chunks(BLOCK * dim)
-        .map(|block| Array1::from(column_sums(block, dim)));
+    let sums = features.par_chunks(BLOCK * dim).map(|block| {
+        let mut sum = Array1::<f64>::zeros(dim);
+        for row in block.chunks_exact(dim) {
+            sum.iter_mut()
+                .zip(row)
+                .for_each(|(s, &v)| *s += f64::from(v));
+        }
+        sum
+    });
     // Collected in order: the result does not depend on the number of threads.
     let sums: Vec<Array1<f64>> = sums.collect();
     let total = sums.into_iter().fold(Array1::zeros(dim), |a, b| a + b);

@@ -9,28 +9,27 @@
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code, reason = "vectors are read and written by address")]
 mod avx2;
-mod band;
 #[cfg(test)]
 mod tests;
 
 use rayon::prelude::*;
 
-use super::multiversion::{IntegerUnit, multiversion};
+use super::multiversion::IntegerUnit;
 
-/// Rows that are rounded together: what a tile reads of them stays in the first cache.
+/// Rows that are rounded together.
 pub(crate) const BLOCK: usize = 512;
 
-/// Columns of one panel, a multiple of [`TALL`] and [`WIDE`].
-const COLUMNS: usize = 48;
+/// Columns of one panel.
+const COLUMNS: usize = 16;
 
-/// Columns of a panel that are kept in registers together, times ..
-const TALL: usize = 6;
+/// Columns whose products with a panel are kept in registers together.
+const GROUP: usize = 4;
 
-/// .. those of another.
-const WIDE: usize = 16;
+/// Norm of a column after rounding: its square stays below 2³¹.
+const NORM: f64 = 46_000.0;
 
-/// One pair of rows in some columns: 16 bits of the first row below those of the second.
-type Pairs<const N: usize> = [i32; N];
+/// One pair of rows in the columns of a panel: 16 bits of the first row below 16 of the second.
+type Pairs = [i32; COLUMNS];
 
 /// Products of one panel's columns with another's.
 type Tile = [[i32; COLUMNS]; COLUMNS];
@@ -39,17 +38,13 @@ type Tile = [[i32; COLUMNS]; COLUMNS];
 #[derive(Debug)]
 pub(crate) struct Gram {
     dim: usize,
-    /// For every panel of columns its products with itself and all before, `[panel + 1][COLUMNS][COLUMNS]`.
+    /// For every panel of columns its products with itself and all before, `[panel + 1][16][16]`.
     sums: Vec<Vec<f64>>,
 }
 
-/// A block of rows in the columns of a panel, once for each side of a product.
-#[derive(Debug, Clone, PartialEq)]
+/// A block of rows in 16 columns.
 struct Panel {
-    /// `[COLUMNS / TALL][rows / 2]`
-    tall: Vec<Pairs<TALL>>,
-    /// `[COLUMNS / WIDE][rows / 2]`
-    wide: Vec<Pairs<WIDE>>,
+    pairs: Vec<Pairs>,
     /// What a column's whole numbers are multiples of.
     steps: [f64; COLUMNS],
 }
@@ -69,22 +64,25 @@ impl Gram {
             rows.len() <= BLOCK * self.dim,
             "more rows than sums can hold"
         );
-        let panels: Vec<Panel> = (0..self.dim.div_ceil(band::COLUMNS))
+        let panels: Vec<Panel> = (0..self.sums.len())
             .into_par_iter()
-            .flat_map_iter(|number| band::panels(rows, mean, number * band::COLUMNS))
+            .map(|number| Panel::new(rows, mean, number * COLUMNS))
             .collect();
         let path = IntegerUnit::detect();
         self.sums
             .par_iter_mut()
             .zip(&panels)
             .for_each(|(sums, right)| {
-                let mut tile = [[0; COLUMNS]; COLUMNS];
-                let tiles = sums.as_chunks_mut::<COLUMNS>().0;
-                for (sums, left) in tiles.chunks_exact_mut(COLUMNS).zip(&panels) {
-                    // Of its own products a panel has the others by symmetry.
-                    let half = std::ptr::eq(left, right);
-                    path.tile(left, right, half, &mut tile);
-                    add_tile(&tile, &left.steps, &right.steps, sums);
+                let tiles = sums.chunks_exact_mut(COLUMNS * COLUMNS);
+                for (sums, left) in tiles.zip(&panels) {
+                    let tile = path.tile(&left.pairs, &right.pairs);
+                    for ((sums, row), step) in
+                        sums.chunks_exact_mut(COLUMNS).zip(&tile).zip(left.steps)
+                    {
+                        for ((sum, &product), other) in sums.iter_mut().zip(row).zip(right.steps) {
+                            *sum += f64::from(product) * (step * other);
+                        }
+                    }
                 }
             });
     }
@@ -96,7 +94,7 @@ impl Gram {
             for (place, &sum) in sums.iter().enumerate() {
                 let (row, lane) = (place / COLUMNS, place % COLUMNS);
                 let column = right * COLUMNS + lane;
-                if row <= column && column < self.dim {
+                if row < self.dim && column < self.dim {
                     matrix[row * self.dim + column] = sum;
                     matrix[column * self.dim + row] = sum;
                 }
@@ -106,67 +104,82 @@ impl Gram {
     }
 }
 
-multiversion! {
-    /// Adds whole products times what they are multiples of.
-    fn add_tile(tile: &Tile, left: &[f64; COLUMNS], right: &[f64; COLUMNS], sums: &mut [[f64; COLUMNS]]) = add_products;
+impl Panel {
+    /// Rounds the columns from `first` on; those that are missing are 0.
+    fn new(rows: &[f32], mean: &[f32], first: usize) -> Self {
+        let dim = mean.len();
+        let present = COLUMNS.min(dim - first);
+        let take = |row: &[f32]| match row[first..].first_chunk::<COLUMNS>() {
+            Some(values) => *values,
+            None => {
+                let mut values = [0.0; COLUMNS];
+                values[..present].copy_from_slice(&row[first..]);
+                values
+            }
+        };
+        let origin = take(mean);
+        let centred = |row: &[f32]| {
+            let values = take(row);
+            std::array::from_fn(|lane| values[lane] - origin[lane])
+        };
+        let mut values: Vec<[f32; COLUMNS]> = rows.chunks_exact(dim).map(centred).collect();
+        let steps = steps(&values);
+        if !values.len().is_multiple_of(2) {
+            values.push([0.0; COLUMNS]);
+        }
+        let inverse = steps.map(|step| (1.0 / step) as f32);
+        let whole = |pair: &[[f32; COLUMNS]; 2]| -> Pairs {
+            let whole = |row: &[f32; COLUMNS], lane: usize| round(row[lane] * inverse[lane]);
+            std::array::from_fn(|lane| packed(whole(&pair[0], lane), whole(&pair[1], lane)))
+        };
+        let pairs = values.as_chunks::<2>().0.iter().map(whole).collect();
+        Self { pairs, steps }
+    }
 }
 
-#[inline(always)]
-fn add_products<const FMA: bool>(
-    tile: &Tile,
-    left: &[f64; COLUMNS],
-    right: &[f64; COLUMNS],
-    sums: &mut [[f64; COLUMNS]],
-) {
-    for ((sums, row), step) in sums.iter_mut().zip(tile).zip(left) {
+/// To the nearest whole number, ties to even: the last bits of a sum with 1.5 · 2²³ count ones.
+fn round(value: f32) -> i16 {
+    (value + 12_582_912.0).to_bits() as i16
+}
+
+fn packed(upper: i16, lower: i16) -> i32 {
+    i32::from(upper as u16) | i32::from(lower) << 16
+}
+
+/// The finest step of each column that keeps its norm and its numbers in range.
+fn steps(rows: &[[f32; COLUMNS]]) -> [f64; COLUMNS] {
+    let mut squares = [0.0f64; COLUMNS];
+    let mut largest = [0.0f32; COLUMNS];
+    for row in rows {
         for lane in 0..COLUMNS {
-            sums[lane] += f64::from(row[lane]) * (step * right[lane]);
+            squares[lane] += f64::from(row[lane]) * f64::from(row[lane]);
+            largest[lane] = largest[lane].max(row[lane].abs());
         }
     }
+    std::array::from_fn(|lane| {
+        let step = (squares[lane].sqrt() / NORM).max(f64::from(largest[lane]) / 32_000.0);
+        // Columns of nothing, or of less than f32 divides by, stay 0 with any step.
+        step.max(f64::from(f32::MIN_POSITIVE))
+    })
 }
 
 impl IntegerUnit {
-    /// The products of all pairs of columns of two panels, or `half` of them: those of left columns up to
-    /// the right one, and some others.
+    /// The products of all pairs of columns of two panels.
     #[allow(unsafe_code, reason = "calls a function compiled for AVX2")]
-    fn tile(self, left: &Panel, right: &Panel, half: bool, tile: &mut Tile) {
+    fn tile(self, left: &[Pairs], right: &[Pairs]) -> Tile {
         match self {
-            Self::Portable => each_part(left, right, half, tile, portable_sums),
+            Self::Portable => portable_tile(left, right),
             // SAFETY: `detect` found AVX2 on this CPU, and nothing else makes this variant.
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => unsafe { avx2::tile(left, right, half, tile) },
+            Self::Avx2 => unsafe { avx2::tile(left, right) },
         }
     }
 }
 
-/// Fills a tile from the products of `TALL` columns with `WIDE` others.
-#[inline(always)]
-fn each_part(
-    left: &Panel,
-    right: &Panel,
-    half: bool,
-    tile: &mut Tile,
-    sums: impl Fn(&[Pairs<TALL>], &[Pairs<WIDE>]) -> [[i32; WIDE]; TALL],
-) {
-    let pairs = (left.tall.len() * TALL / COLUMNS).max(1);
-    for (right, first) in right.wide.chunks_exact(pairs).zip((0..).step_by(WIDE)) {
-        let rows = tile.as_chunks_mut::<TALL>().0;
-        let wanted = match half {
-            true => (first + WIDE).div_ceil(TALL),
-            false => rows.len(),
-        };
-        for (rows, left) in rows[..wanted].iter_mut().zip(left.tall.chunks_exact(pairs)) {
-            for (row, sums) in rows.iter_mut().zip(sums(left, right)) {
-                row[first..][..WIDE].copy_from_slice(&sums);
-            }
-        }
-    }
-}
-
-fn portable_sums(left: &[Pairs<TALL>], right: &[Pairs<WIDE>]) -> [[i32; WIDE]; TALL] {
-    let mut all = [[0i32; WIDE]; TALL];
+fn portable_tile(left: &[Pairs], right: &[Pairs]) -> Tile {
+    let mut tile = [[0i32; COLUMNS]; COLUMNS];
     for (left, right) in left.iter().zip(right) {
-        for (sums, &l) in all.iter_mut().zip(left) {
+        for (sums, &l) in tile.iter_mut().zip(left) {
             for (sum, &r) in sums.iter_mut().zip(right) {
                 let upper = i32::from(l as i16) * i32::from(r as i16);
                 let lower = (l >> 16) * (r >> 16);
@@ -174,5 +187,5 @@ fn portable_sums(left: &[Pairs<TALL>], right: &[Pairs<WIDE>]) -> [[i32; WIDE]; T
             }
         }
     }
-    all
+    tile
 }
