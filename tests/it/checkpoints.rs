@@ -1,10 +1,8 @@
 //! The shelf of checkpoints: list, look inside, verify, pin, fork, import, export.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
-use axum::body::Body;
-use axum::http::{Method, Request, StatusCode};
+use axum::http::{Method, StatusCode};
 use protoclip::model::{ImportError, ImportOptions, import_watched};
 use protoclip::train::{
     CheckpointHeader, ExportError, ExportOptions, export_watched, write_checkpoint,
@@ -12,8 +10,9 @@ use protoclip::train::{
 use protoclip_studio::studio::{RunId, RunState};
 use serde_json::{Value, json};
 
-use crate::support::scripted_runner::{Action, PATIENCE};
-use crate::support::test_site::{Answer, HOST, TestSite};
+use crate::data_sets::ended_work;
+use crate::support::scripted_runner::Action;
+use crate::support::test_site::{Answer, TestSite};
 
 fn golden(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/protoclip/tests/golden");
@@ -44,25 +43,7 @@ async fn run_with_checkpoint(site: &TestSite) -> (RunId, PathBuf) {
 
 /// What a button of a page without script sends.
 async fn press(site: &TestSite, path: &str) -> Answer {
-    let request = Request::post(path)
-        .header("host", HOST)
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body(Body::empty())
-        .expect("a request");
-    site.send(request).await
-}
-
-/// Waits for the end of the newest piece of work.
-async fn ended_work(site: &TestSite) -> Value {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        let work = site.get("/api/work").await.json()[0].clone();
-        if work["state"] != "running" {
-            return work;
-        }
-        assert!(Instant::now() < end, "{work}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    site.submit(path, "").await
 }
 
 #[tokio::test]

@@ -3,21 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use axum::body::Body;
-use axum::http::{Request, StatusCode};
+use axum::http::StatusCode;
 use serde_json::Value;
 
 use crate::support::scripted_runner::PATIENCE;
-use crate::support::test_site::{Answer, HOST, TestSite};
-
-async fn post_form(site: &TestSite, path: &str, body: &str) -> Answer {
-    let request = Request::post(path)
-        .header("host", HOST)
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body(Body::from(body.to_owned()))
-        .expect("a request");
-    site.send(request).await
-}
+use crate::support::test_site::TestSite;
 
 /// A CSV file of five rows, two of which cannot be used.
 fn pairs_file(folder: &Path) -> PathBuf {
@@ -38,6 +28,7 @@ fn pairs_file(folder: &Path) -> PathBuf {
     path
 }
 
+/// Waits for the end of the newest piece of work.
 pub(crate) async fn ended_work(site: &TestSite) -> Value {
     let end = Instant::now() + PATIENCE;
     loop {
@@ -50,17 +41,22 @@ pub(crate) async fn ended_work(site: &TestSite) -> Value {
     }
 }
 
+/// Adds a data set by the form and waits until it is open; the address of its page.
+pub(crate) async fn added(site: &TestSite, form: &str) -> String {
+    let added = site.submit("/datasets/add", form).await;
+    assert_eq!(added.status, StatusCode::SEE_OTHER, "{}", added.text());
+    let work = ended_work(site).await;
+    assert_eq!(work["state"], "done", "{form}: {work}");
+    added.header("location").to_owned()
+}
+
 #[tokio::test]
 async fn a_file_is_added_browsed_and_remembered() {
     let site = TestSite::new();
     let folder = tempfile::tempdir().expect("folder");
     let file = pairs_file(folder.path());
     let form = format!("source=csv&path={}&label_columns=kind", file.display());
-    let added = post_form(&site, "/datasets/add", &form).await;
-    assert_eq!(added.status, StatusCode::SEE_OTHER, "{}", added.text());
-    let path = added.header("location").to_owned();
-    let work = ended_work(&site).await;
-    assert_eq!(work["state"], "done", "{work}");
+    let path = added(&site, &form).await;
     let page = site.get(&path).await.text();
     for expected in [
         "a tall red picture",
@@ -100,7 +96,7 @@ async fn a_file_is_added_browsed_and_remembered() {
         .collect();
     assert_eq!(known, ["built-in emoji", "pairs.csv"]);
     assert!(later.get(&path).await.text().contains("Open the data set"));
-    let opened = post_form(&later, &format!("{path}/open"), "").await;
+    let opened = later.submit(&format!("{path}/open"), "").await;
     assert_eq!(opened.status, StatusCode::SEE_OTHER);
     assert_eq!(ended_work(&later).await["state"], "done");
 }
@@ -120,7 +116,7 @@ async fn what_cannot_be_opened_names_its_field() {
             "cargo build --release --features s3",
         ),
     ] {
-        let answer = post_form(&site, "/datasets/add", form).await;
+        let answer = site.submit("/datasets/add", form).await;
         assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{form}");
         assert!(answer.text().contains(message), "{form}: {}", answer.text());
     }
@@ -133,7 +129,7 @@ async fn what_cannot_be_opened_names_its_field() {
     std::fs::write(&file, "a,b\n1,2\n").expect("writes");
     let form = format!("source=csv&path={}", file.display());
     assert_eq!(
-        post_form(&site, "/datasets/add", &form).await.status,
+        site.submit("/datasets/add", &form).await.status,
         StatusCode::SEE_OTHER
     );
     let work = ended_work(&site).await;
@@ -162,12 +158,12 @@ async fn pictures_that_two_pairs_share_are_found_and_the_search_can_be_cancelled
     let path = folder.path().join("pairs.csv");
     std::fs::write(&path, rows).expect("writes");
     let form = format!("source=csv&path={}", path.display());
-    let added = post_form(&site, "/datasets/add", &form).await;
+    let added = site.submit("/datasets/add", &form).await;
     let page = added.header("location").to_owned();
     assert_eq!(ended_work(&site).await["state"], "done");
     let before = site.get(&page).await.text();
     assert!(before.contains("No pictures were compared yet"), "{before}");
-    let begun = post_form(&site, &format!("{page}/pictures"), "").await;
+    let begun = site.submit(&format!("{page}/pictures"), "").await;
     assert_eq!(begun.status, StatusCode::SEE_OTHER, "{}", begun.text());
     let work = ended_work(&site).await;
     assert_eq!(

@@ -9,7 +9,7 @@ use protoclip::data::{Depth, ObjectError, ObjectReader, ObjectStamp, Patience, W
 use protoclip_studio::s3::{S3Reader, S3Settings};
 use serde_json::Value;
 
-use crate::data_sets::ended_work;
+use crate::data_sets::added;
 use crate::support::data_files::{KINDS, PAIRS, has_labels, write_all};
 use crate::support::program::command;
 use crate::support::s3_server::{S3Server, SECRET, shared};
@@ -271,11 +271,7 @@ async fn pages_add_show_and_refuse_objects() {
     for (source, name) in KINDS {
         let labels = if has_labels(source) { "colour" } else { "" };
         let form = format!("source={source}&path=s3://pages/{name}&label_columns={labels}");
-        let added = site.submit("/datasets/add", &form).await;
-        assert_eq!(added.status, StatusCode::SEE_OTHER, "{}", added.text());
-        let address = added.header("location").to_owned();
-        let work = ended_work(&site).await;
-        assert_eq!(work["state"], "done", "{source}: {work}");
+        let address = added(&site, &form).await;
         let page = site.get(&address).await.text();
         assert!(page.contains("a red square, number 0"), "{source}: {page}");
         let api = format!("/api{address}");

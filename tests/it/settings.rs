@@ -5,22 +5,13 @@ use axum::http::{Method, Request, StatusCode};
 use protoclip_studio::studio::RunState;
 
 use crate::support::scripted_runner::Action;
-use crate::support::test_site::{Answer, HOST, TestSite};
-
-async fn post_form(site: &TestSite, path: &str, body: &str) -> Answer {
-    let request = Request::post(path)
-        .header("host", HOST)
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body(Body::from(body.to_owned()))
-        .expect("a request");
-    site.send(request).await
-}
+use crate::support::test_site::{HOST, TestSite};
 
 #[tokio::test]
 async fn preferences_come_back_as_cookies_and_are_rendered() {
     let site = TestSite::new();
     let form = "theme=dark&palette=lightness&motion=%22%3E%3Cscript%3E";
-    let saved = post_form(&site, "/settings", form).await;
+    let saved = site.submit("/settings", form).await;
     assert_eq!(saved.status, StatusCode::SEE_OTHER);
     let cookies: Vec<String> = saved
         .headers
@@ -63,7 +54,7 @@ async fn the_trash_is_measured_and_emptied() {
             .text()
             .contains("Empty the trash")
     );
-    let emptied = post_form(&site, "/settings/trash/empty", "").await;
+    let emptied = site.submit("/settings/trash/empty", "").await;
     assert_eq!(emptied.status, StatusCode::SEE_OTHER, "{}", emptied.text());
     assert!(!trashed.exists());
     let restored = site.post(&format!("/api/runs/{id}/restore")).await;

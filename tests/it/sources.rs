@@ -5,7 +5,7 @@ use std::path::Path;
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::data_sets::ended_work;
+use crate::data_sets::added;
 use crate::support::data_files::{KINDS, PAIRS, has_labels, write_all};
 use crate::support::program::command;
 use crate::support::test_site::TestSite;
@@ -22,11 +22,7 @@ async fn each_kind_is_added_browsed_and_its_broken_row_listed() {
             "source={source}&path={}&label_columns={labels}",
             path.display()
         );
-        let added = site.submit("/datasets/add", &form).await;
-        assert_eq!(added.status, StatusCode::SEE_OTHER, "{}", added.text());
-        let address = added.header("location").to_owned();
-        let work = ended_work(&site).await;
-        assert_eq!(work["state"], "done", "{source}: {work}");
+        let address = added(&site, &form).await;
         let page = site.get(&address).await.text();
         for part in ["a red square, number 0", "broken image", labels] {
             assert!(page.contains(part), "{source}: {part} in {page}");
