@@ -26,11 +26,10 @@ const PAGES = [
   "/prototypes/over-time", "/prototypes/disagreement", "/space", "/gap", "/batch", "/evaluate", "/config", "/log",
 ];
 const ANSWERS = [
-  "", "/series", "/prototypes?space=text", "/prototypes?space=image", "/prototypes/17?space=text",
+  "", "/series?tag=train/loss_total", "/prototypes?space=text", "/prototypes?space=image", "/prototypes/17?space=text",
   "/prototypes/17/montage.png?space=text", "/prototypes/17/target", "/prototypes/17/lineage",
-  "/prototypes/groups?space=text", "/prototypes/agreement", "/prototypes/over-time", "/prototypes/river",
-  "/prototypes/sheet?space=text", "/disagreements", "/gap", "/gap/measures", "/batch", "/map", "/map/columns?features=image",
-  "/map/groups", "/map/samples?samples=1,2,3", "/embeddings.parquet", "/evaluation", "/checkpoints",
+  "/prototypes/groups?space=text", "/prototypes/over-time", "/prototypes/river", "/disagreements", "/gap", "/batch",
+  "/map/groups", "/map/samples?samples=1,2,3", "/embeddings.parquet", "/checkpoints",
 ];
 
 const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
@@ -85,7 +84,7 @@ try {
   const wanted = (path) => path.includes(options.only);
   const ofData = ["", "?q=red", "?offset=150000", "?sort=caption"].map((rest) => `/datasets/${studio.data}${rest}`);
   const paths = [
-    "/", "/runs", "/datasets", ...ofData, `/api/datasets/${studio.data}/words`, `/api/datasets/${studio.data}/pairs?offset=150000`,
+    "/", "/runs", "/datasets", ...ofData, `/api/datasets/${studio.data}/pairs?offset=150000`,
     ...PAGES.map((rest) => `/runs/${studio.run}${rest}`),
     ...ANSWERS.map((rest) => `/api/runs/${studio.run}${rest}`),
   ];
