@@ -156,6 +156,8 @@ pub struct Studio {
     lineages: FileCache<prototypes::SnapshotLineages>,
     /// Counts of snapshots that were looked through for an absent number.
     prototype_counts: FileCache<prototypes::PrototypeCounts>,
+    /// By student and teacher.
+    student_choices: [[FileCache<prototypes::StudentChoices>; 3]; 3],
     feature_files: FileCache<FeatureSnapshot>,
     map_files: FileCache<MapFile>,
     /// By space.
@@ -208,6 +210,7 @@ impl Studio {
             agreements: FileCache::new(prototypes::KEPT_AGREEMENTS),
             lineages: FileCache::new(prototypes::KEPT_LINEAGES),
             prototype_counts: FileCache::new(prototypes::KEPT_AGREEMENTS),
+            student_choices: [const { [const { FileCache::new(prototypes::KEPT_CHOICES) }; 3] }; 3],
             feature_files: FileCache::new(features::KEPT),
             map_files: FileCache::new(maps::KEPT),
             map_groups: [const { FileCache::new(maps::KEPT_GROUPS) }; 3],

@@ -35,6 +35,7 @@ pub use page::{
 };
 
 pub(super) use absence::PrototypeCounts;
+pub(super) use disagreement::{KEPT_CHOICES, StudentChoices};
 pub(super) use over_time::{KEPT_AGREEMENTS, KEPT_LINEAGES, SnapshotLineages};
 pub use over_time::{
     Kin, PrototypeLineage, PrototypesOverTime, Relative, SpaceAgreement, StepAgreement, StepChanges,

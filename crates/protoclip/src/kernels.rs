@@ -18,7 +18,7 @@ mod clock;
 mod convolution;
 mod dense;
 pub(crate) mod distance;
-mod elementary;
+pub(crate) mod elementary;
 mod embedding;
 mod flex_tensor;
 mod fused;

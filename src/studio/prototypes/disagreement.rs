@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::super::{RunId, Studio, StudioError, Supervision};
 use super::MOST_CARDS;
 use super::page::image_url;
-use super::snapshot_view::SnapshotView;
+use super::snapshot_view::{SnapshotView, place};
 use super::student_side::StudentSide;
 use super::translation::{PrototypeNode, node};
 
@@ -66,6 +66,17 @@ pub struct DisagreementRow {
     pub probability: f32,
 }
 
+/// What a student chooses for each scored sample of a snapshot, and what it was taught with.
+#[derive(Debug)]
+pub(in super::super) struct StudentChoices {
+    supervision: Supervision,
+    /// By position.
+    choices: Vec<StudentChoice>,
+}
+
+/// Boards kept in memory, of each student and teacher. At 200,000 samples one takes at most 2.4 MB.
+pub(in super::super) const KEPT_CHOICES: usize = 4;
+
 /// Most multiply-adds of one request, about two seconds of one core; more samples are left out.
 const WORK: usize = 40_000_000_000;
 
@@ -82,7 +93,7 @@ impl Studio {
         query: &DisagreementQuery,
     ) -> Result<DisagreementPage, StudioError> {
         let board = self.board(id, query)?;
-        let (view, differing, choices) = (&*board.view, &board.differing, &board.choices);
+        let (view, differing, choices) = (&*board.view, &board.differing, &board.chosen.choices);
         let labels = &view.clusters(query.teacher)?.assignments;
         let shown = differing.iter().skip(query.offset);
         let rows = shown
@@ -102,7 +113,7 @@ impl Studio {
             offset: query.offset,
             data_error: view.data_error(),
             rows: rows.collect::<Result<_, _>>()?,
-            supervision: board.supervision,
+            supervision: board.chosen.supervision.clone(),
         })
     }
 
@@ -120,7 +131,7 @@ impl Studio {
         let samples = board.view.samples();
         let rows = board.differing.iter();
         Ok(rows
-            .map(|&at| (samples[at], labels[at], board.choices[at]))
+            .map(|&at| (samples[at], labels[at], board.chosen.choices[at]))
             .collect())
     }
 
@@ -136,10 +147,8 @@ impl Studio {
         }
         let (view, steps) = self.snapshot(id, query.step)?;
         let labels = &view.clusters(teacher)?.assignments;
-        let features = self.features(id, Some(view.step()))?;
-        let supervision = self.supervision(id, (view.episode(), view.step()))?;
-        let side = StudentSide::new(&view, features, student)?;
-        let choices = choices(&view, &side, teacher, &supervision)?;
+        let chosen = self.student_choices(id, &view, student, teacher)?;
+        let choices = &chosen.choices;
         let mut seen = HashSet::new();
         // A sample that was drawn twice is one sample.
         let once: Vec<usize> = (0..choices.len())
@@ -156,12 +165,39 @@ impl Studio {
         Ok(Board {
             view,
             steps,
-            supervision,
             scored: once.len(),
-            choices,
+            chosen,
             differing,
             disagreeing,
         })
+    }
+
+    /// Scored once; pages, filters and tables of a board share it.
+    fn student_choices(
+        &self,
+        id: &RunId,
+        view: &SnapshotView,
+        student: Space,
+        teacher: Space,
+    ) -> Result<Arc<StudentChoices>, StudioError> {
+        let supervision = self.supervision(id, (view.episode(), view.step()))?;
+        let score = || {
+            let features = self.features(id, Some(view.step()))?;
+            let side = StudentSide::new(view, features, student)?;
+            Ok(StudentChoices {
+                choices: choices(view, &side, teacher, &supervision)?,
+                supervision: supervision.clone(),
+            })
+        };
+        let path = self.data_dir.run(id).feature_file(view.step());
+        let cache = &self.student_choices[place(student)][place(teacher)];
+        let known = cache.get(&path, |_| score())?;
+        // The settings of a run that was taken back and steered anew are others.
+        if known.supervision == supervision && known.choices.len() <= view.samples().len() {
+            Ok(known)
+        } else {
+            score().map(Arc::new)
+        }
     }
 }
 
@@ -169,11 +205,9 @@ impl Studio {
 struct Board {
     view: Arc<SnapshotView>,
     steps: Vec<u64>,
-    supervision: Supervision,
     /// Different samples that were scored.
     scored: usize,
-    /// By position.
-    choices: Vec<StudentChoice>,
+    chosen: Arc<StudentChoices>,
     /// Positions that match the filter, the most confident choice first.
     differing: Vec<usize>,
     /// Before the filter.

@@ -238,7 +238,8 @@ impl SnapshotView {
     }
 }
 
-fn place(space: Space) -> usize {
+/// A space's place in tables by space.
+pub(super) fn place(space: Space) -> usize {
     match space {
         Space::Image => 0,
         Space::Text => 1,

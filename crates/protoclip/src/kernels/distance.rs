@@ -45,13 +45,28 @@ impl Panels {
     /// Packs finite rows `[m, dim]` relative to `origin` `[dim]`, with bias 0: products are inner
     /// products.
     pub(crate) fn products(rows: &[f32], dim: usize, origin: &[f32]) -> Self {
-        Self::with_bias(rows, dim, origin, |_| 0.0)
+        Self::with_bias(rows, dim, origin, |_, _| 0.0)
+    }
+
+    /// The same for those that take part `[m]`; products with others are −∞.
+    pub(crate) fn products_of(
+        rows: &[f32],
+        dim: usize,
+        origin: &[f32],
+        takes_part: &[bool],
+    ) -> Self {
+        Self::with_bias(rows, dim, origin, |candidate, _| {
+            match takes_part.get(candidate) {
+                Some(true) => 0.0,
+                _ => f32::NEG_INFINITY,
+            }
+        })
     }
 
     /// The same with bias −½‖candidate‖²: of all candidates, the one with the largest product is
     /// nearest to the query, as ‖q − c‖² = ‖q‖² − 2 (q·c − ½‖c‖²).
     pub(crate) fn nearest(rows: &[f32], dim: usize, origin: &[f32]) -> Self {
-        Self::with_bias(rows, dim, origin, |row| {
+        Self::with_bias(rows, dim, origin, |_, row| {
             let square: f64 = row
                 .iter()
                 .zip(origin)
@@ -61,11 +76,17 @@ impl Panels {
         })
     }
 
-    fn with_bias(rows: &[f32], dim: usize, origin: &[f32], bias: impl Fn(&[f32]) -> f32) -> Self {
+    fn with_bias(
+        rows: &[f32],
+        dim: usize,
+        origin: &[f32],
+        bias: impl Fn(usize, &[f32]) -> f32,
+    ) -> Self {
         let count = rows.len() / dim;
         let mut lanes = vec![[f32::NEG_INFINITY; LANES]; count.div_ceil(LANES)];
-        for (slot, row) in lanes.iter_mut().flatten().zip(rows.chunks_exact(dim)) {
-            *slot = bias(row);
+        let slots = lanes.iter_mut().flatten().zip(rows.chunks_exact(dim));
+        for (candidate, (slot, row)) in slots.enumerate() {
+            *slot = bias(candidate, row);
         }
         Self {
             dim,

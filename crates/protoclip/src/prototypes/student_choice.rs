@@ -7,6 +7,7 @@
 use rayon::prelude::*;
 
 use crate::kernels::distance::{LANES, Panels, Queries, for_each_tile};
+use crate::kernels::elementary::exp;
 
 /// Samples that one task scores.
 const BLOCK: usize = 96;
@@ -50,26 +51,26 @@ pub fn student_choices(scores: StudentScores<'_>, labels: &[u32]) -> Option<Vec<
         return None;
     }
     let origin = vec![0.0; dim];
-    let panels = Panels::products(scores.centroids, dim, &origin);
+    let panels = Panels::products_of(scores.centroids, dim, &origin, scores.takes_part);
     let blocks = scores.features.par_chunks(BLOCK * dim);
     let choices = blocks.zip(labels.par_chunks(BLOCK)).map(|(rows, labels)| {
         let queries = Queries::pack(rows, dim, &origin);
         let mut sums = vec![RunningSoftmax::default(); labels.len()];
         for_each_tile(&queries, &panels, |row, first, products| {
-            sums[row].take(first, products, labels[row], &scores);
+            sums[row].take(first, products, labels[row], scores.scale);
         });
         sums.iter().map(RunningSoftmax::choice).collect::<Vec<_>>()
     });
     Some(choices.flatten_iter().collect())
 }
 
-/// A softmax over scores that come panel by panel.
+/// A softmax over scores that come panel by panel; −∞ takes no part.
 #[derive(Debug, Clone, Copy)]
 struct RunningSoftmax {
     best: u32,
     most: f32,
-    /// `Σ exp(score − most)`.
-    sum: f64,
+    /// `Σ exp(score − most)` of every sixteenth prototype.
+    sums: [f32; LANES],
     teacher: f32,
 }
 
@@ -77,39 +78,38 @@ impl Default for RunningSoftmax {
     fn default() -> Self {
         Self {
             best: 0,
-            most: f32::NEG_INFINITY,
-            sum: 0.0,
+            // Not −∞, from which −∞ is no distance.
+            most: f32::MIN,
+            sums: [0.0; LANES],
             teacher: f32::NEG_INFINITY,
         }
     }
 }
 
 impl RunningSoftmax {
-    fn take(
-        &mut self,
-        first: usize,
-        products: &[f32; LANES],
-        label: u32,
-        scores: &StudentScores<'_>,
-    ) {
-        let lanes = scores.takes_part[first..].iter().zip(products).enumerate();
-        for (lane, (_, product)) in lanes.filter(|(_, (takes_part, _))| **takes_part) {
-            let score = scores.scale * product;
-            let prototype = (first + lane) as u32;
-            if prototype == label {
-                self.teacher = score;
-            }
-            if score > self.most {
-                self.sum = self.sum * f64::from(self.most - score).exp() + 1.0;
-                (self.best, self.most) = (prototype, score);
-            } else {
-                self.sum += f64::from(score - self.most).exp();
-            }
+    // Inlined into the loop over panels, which is compiled for the CPU's vector units.
+    #[inline(always)]
+    fn take(&mut self, first: usize, products: &[f32; LANES], label: u32, scale: f32) {
+        let scores = products.map(|product| scale * product);
+        let most = scores.iter().copied().fold(f32::MIN, f32::max);
+        if most > self.most {
+            let shrink = exp::<false>(self.most - most);
+            self.sums = self.sums.map(|sum| sum * shrink);
+            let lane = scores.iter().position(|&score| score == most);
+            self.best = (first + lane.unwrap_or(0)) as u32;
+            self.most = most;
+        }
+        for (sum, score) in self.sums.iter_mut().zip(scores) {
+            *sum += exp::<false>(score - self.most);
+        }
+        if let Some(&score) = scores.get((label as usize).wrapping_sub(first)) {
+            self.teacher = score;
         }
     }
 
     fn choice(&self) -> StudentChoice {
-        let share = |score: f32| (f64::from(score - self.most).exp() / self.sum) as f32;
+        let sum: f64 = self.sums.iter().copied().map(f64::from).sum();
+        let share = |score: f32| (f64::from(score - self.most).exp() / sum) as f32;
         StudentChoice {
             prototype: self.best,
             probability: share(self.most),
