@@ -18,8 +18,8 @@ use super::niceness;
 pub(crate) struct PictureHashes {
     /// `[samples]`: [`UNKNOWN`], [`UNREADABLE`] or a hash.
     hashes: Vec<AtomicU64>,
-    /// Whether a thread is at work.
-    working: Mutex<bool>,
+    /// The list that a thread is at work on.
+    working: Mutex<Option<Arc<[SampleId]>>>,
     /// Signalled when it ends.
     ended: Condvar,
 }
@@ -42,14 +42,14 @@ impl PictureHashes {
     pub(super) fn new(samples: usize) -> Self {
         Self {
             hashes: (0..samples).map(|_| AtomicU64::new(UNKNOWN)).collect(),
-            working: Mutex::new(false),
+            working: Mutex::default(),
             ended: Condvar::new(),
         }
     }
 
     /// Starts to hash the pictures of `samples`, unless they are known or another list is at work,
-    /// and waits for at most `patience`, not at all for more than can be known by then. A later call
-    /// goes on where this one ends.
+    /// and waits for at most `patience`, not at all for another list or for more than can be known by
+    /// then. A later call goes on where this one ends.
     pub(crate) fn look(
         self: &Arc<Self>,
         source: &Arc<dyn PairSource>,
@@ -57,15 +57,10 @@ impl PictureHashes {
         patience: Duration,
     ) -> PicturesCompared {
         let unknown = samples.len() - self.known(samples);
-        if unknown > 0 {
-            self.start(source, samples);
-        }
-        if (1..=WORTH_WAITING).contains(&unknown) {
+        if unknown > 0 && self.start(source, samples) && unknown <= WORTH_WAITING {
             let working = self.working.lock().unwrap_or_else(PoisonError::into_inner);
-            let waited = self
-                .ended
-                .wait_timeout_while(working, patience, |working| *working);
-            drop(waited);
+            let own = |list: &mut Option<Arc<[SampleId]>>| list.as_deref() == Some(samples);
+            drop(self.ended.wait_timeout_while(working, patience, own));
         }
         PicturesCompared {
             done: self.known(samples),
@@ -137,18 +132,21 @@ impl PictureHashes {
         samples.iter().filter(known).count()
     }
 
-    fn start(self: &Arc<Self>, source: &Arc<dyn PairSource>, samples: &[SampleId]) {
+    /// Whether a thread is at work on these samples now.
+    fn start(self: &Arc<Self>, source: &Arc<dyn PairSource>, samples: &[SampleId]) -> bool {
         let mut working = self.working.lock().unwrap_or_else(PoisonError::into_inner);
-        if std::mem::replace(&mut *working, true) {
-            return;
+        if let Some(list) = &*working {
+            return **list == *samples;
         }
+        let samples: Arc<[SampleId]> = samples.into();
+        *working = Some(Arc::clone(&samples));
         drop(working);
-        let (own, source, samples) = (Arc::clone(self), Arc::clone(source), samples.to_vec());
+        let (own, source) = (Arc::clone(self), Arc::clone(source));
         let thread = std::thread::Builder::new().name("pictures".into());
         let started = thread.spawn(move || {
             niceness::yield_to_others();
             let end = EndOfWork(&own);
-            for sample in samples {
+            for &sample in &*samples {
                 own.hash(&*source, sample);
             }
             drop(end);
@@ -157,6 +155,7 @@ impl PictureHashes {
             tracing::warn!(%error, "pictures are not compared");
             drop(EndOfWork(self));
         }
+        true
     }
 
     fn hash(&self, source: &dyn PairSource, sample: SampleId) {
@@ -192,7 +191,7 @@ struct EndOfWork<'a>(&'a PictureHashes);
 impl Drop for EndOfWork<'_> {
     fn drop(&mut self) {
         let working = self.0.working.lock();
-        *working.unwrap_or_else(PoisonError::into_inner) = false;
+        *working.unwrap_or_else(PoisonError::into_inner) = None;
         self.0.ended.notify_all();
     }
 }
@@ -228,6 +227,15 @@ mod tests {
             .collect();
         let compared = hashes.look(&source, &many, Duration::from_secs(60));
         assert!(compared.done < compared.total, "{compared:?}");
+    }
+
+    #[test]
+    fn nobody_waits_for_the_pictures_of_others() {
+        let source = protoclip::data::open(&DataConfig::default(), &|_, _| true).expect("opens");
+        let hashes = Arc::new(PictureHashes::new(source.len()));
+        *hashes.working.lock().expect("lock") = Some([1, 2, 3].into());
+        let compared = hashes.look(&source, &[5, 9], Duration::from_secs(600));
+        assert_eq!((compared.done, compared.total), (0, 2), "and it came back");
     }
 
     #[test]
