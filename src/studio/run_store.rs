@@ -3,6 +3,7 @@
 //! One writer, which is whoever holds the run's lock; any number of readers beside it. Every
 //! commit replaces the stored snapshot, so points and progress never disagree.
 
+mod blocks;
 mod curve;
 mod reading;
 
@@ -39,11 +40,15 @@ pub struct Batch {
 pub struct RunStore {
     connection: Connection,
     path: PathBuf,
+    /// Format of the file when it was opened.
+    format: i64,
+    tails: blocks::Tails,
 }
 
 /// How long a reader or a second connection waits for a commit.
 const BUSY_LIMIT: Duration = Duration::from_secs(5);
-const FORMAT: i64 = 1;
+/// Format 1 had no blocks.
+const FORMAT: i64 = 2;
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS points(
         tag TEXT NOT NULL, step INTEGER NOT NULL, value REAL,
@@ -51,8 +56,7 @@ const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS events(
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
         step INTEGER NOT NULL, time TEXT NOT NULL, kind TEXT NOT NULL, json TEXT NOT NULL);
-    CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-    PRAGMA user_version = 1;";
+    CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;";
 
 impl RunStore {
     /// Opens the database for writing, creating it when absent.
@@ -63,12 +67,9 @@ impl RunStore {
         let error = StudioError::database(path);
         let connection = Connection::open(path).map_err(&error)?;
         connection.busy_timeout(BUSY_LIMIT).map_err(&error)?;
-        let store = Self {
-            connection,
-            path: path.to_owned(),
-        };
-        store.check_format()?;
+        let mut store = Self::over(connection, path)?;
         store.prepare().map_err(error)?;
+        store.format = FORMAT;
         Ok(store)
     }
 
@@ -81,35 +82,36 @@ impl RunStore {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(&error)?;
         connection.busy_timeout(BUSY_LIMIT).map_err(error)?;
-        let store = Self {
-            connection,
-            path: path.to_owned(),
-        };
-        store.check_format()?;
-        Ok(store)
+        Self::over(connection, path)
     }
 
-    fn check_format(&self) -> Result<(), StudioError> {
-        let found: i64 = self
-            .connection
+    fn over(connection: Connection, path: &Path) -> Result<Self, StudioError> {
+        let format: i64 = connection
             .query_row("PRAGMA user_version", [], |row| row.get(0))
-            .map_err(StudioError::database(&self.path))?;
-        if found > FORMAT {
+            .map_err(StudioError::database(path))?;
+        if format > FORMAT {
             return Err(StudioError::format(
-                &self.path,
+                path,
                 format!(
-                    "written by a newer version (format {found}, known up to {FORMAT}); update the program"
+                    "written by a newer version (format {format}, known up to {FORMAT}); update the program"
                 ),
             ));
         }
-        Ok(())
+        Ok(Self {
+            connection,
+            path: path.to_owned(),
+            format,
+            tails: blocks::Tails::default(),
+        })
     }
 
     fn prepare(&self) -> rusqlite::Result<()> {
         self.connection.pragma_update(None, "journal_mode", "WAL")?;
         self.connection
             .pragma_update(None, "synchronous", "NORMAL")?;
-        self.connection.execute_batch(SCHEMA)
+        let version = format!("PRAGMA user_version = {FORMAT};");
+        self.connection
+            .execute_batch(&[SCHEMA, blocks::SCHEMA, &version].concat())
     }
 
     /// Adds a batch and replaces the snapshot, in one transaction. Gives the lines back numbered.
@@ -136,11 +138,12 @@ impl RunStore {
         before_checkpoint: bool,
     ) -> Result<Vec<LogLine>, StudioError> {
         let error = StudioError::database(&self.path);
-        let write = |connection: &mut Connection| {
+        let write = |connection: &mut Connection, tails: &mut blocks::Tails| {
             may_fail("begin")?;
             let transaction = connection.transaction()?;
             may_fail("points")?;
             insert_points(&transaction, &batch.points)?;
+            tails.follow(&transaction, &batch.points)?;
             may_fail("lines")?;
             let lines = insert_lines(&transaction, &batch.lines)?;
             may_fail("snapshot")?;
@@ -153,7 +156,11 @@ impl RunStore {
             transaction.commit()?;
             Ok(lines)
         };
-        write(&mut self.connection).map_err(error)
+        let stored = write(&mut self.connection, &mut self.tails);
+        if stored.is_err() {
+            self.tails = blocks::Tails::default();
+        }
+        stored.map_err(error)
     }
 
     /// As [`RunStore::commit`], and on return everything committed so far is on the disk, marked as
@@ -198,6 +205,7 @@ impl RunStore {
             let transaction = connection.transaction()?;
             let mark = checkpoint_mark(&transaction, step)?;
             transaction.execute("DELETE FROM points WHERE step > ?1", [step])?;
+            blocks::remove_after(&transaction, step)?;
             transaction.execute(
                 // A change of K has the step of the checkpoint from before it.
                 "DELETE FROM events WHERE step > ?1 OR seq > ?2 OR (kind = 'control_applied'
@@ -212,6 +220,7 @@ impl RunStore {
             transaction.commit()?;
             Ok((snapshot, lines))
         };
+        self.tails = blocks::Tails::default();
         write(&mut self.connection).map_err(error)
     }
 }

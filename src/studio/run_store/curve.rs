@@ -1,9 +1,11 @@
-//! Whole curves, long ones by several connections at once.
+//! Whole curves.
 
 use std::thread;
 
+use rusqlite::Connection;
+
 use super::super::StudioError;
-use super::RunStore;
+use super::{RunStore, blocks};
 
 /// Curves over fewer steps are read by one connection.
 const SHORT: u64 = 50_000;
@@ -13,19 +15,41 @@ const MOST_READERS: usize = 8;
 type Points = Vec<(u64, f64)>;
 
 impl RunStore {
-    /// Step and value of every point of a curve, ascending. One connection reads some four million
-    /// points a second; a long curve is read in as many parts as there are processors.
+    /// Step and value of every point of a curve, ascending: those in blocks, then the newer ones.
     ///
     /// # Errors
     /// When they cannot be read.
     pub(crate) fn curve(&self, tag: &str) -> Result<Points, StudioError> {
-        let Some((first, last)) = self.steps_of(tag)? else {
-            return Ok(Vec::new());
+        let read = || {
+            // One moment for both, so that nothing is between them.
+            let moment = self.connection.unchecked_transaction()?;
+            let points = match self.format {
+                1 => Vec::new(),
+                _ => blocks::read(&moment, tag)?,
+            };
+            let after = points.last().map_or(0, |point| point.0 + 1);
+            let rest = ends(&moment, tag, after)?;
+            Ok((points, after, rest, moment))
         };
-        let readers = match last - first {
-            ..SHORT => 1,
-            _ => thread::available_parallelism().map_or(1, |n| n.get().min(MOST_READERS)),
-        };
+        let (mut points, after, rest, moment) =
+            read().map_err(StudioError::database(&self.path))?;
+        match rest {
+            None => {}
+            Some((first, last)) if last - first < SHORT => {
+                self.each_point(tag, (after, u64::MAX), |step, value| {
+                    points.push((step, value));
+                })?;
+            }
+            Some(steps) => points.append(&mut self.in_parts(tag, steps)?),
+        }
+        drop(moment);
+        Ok(points)
+    }
+
+    /// Points that are in no block, as in files of before there were any. One connection reads some three
+    /// million a second; many are read in as many parts as there are processors.
+    fn in_parts(&self, tag: &str, (first, last): (u64, u64)) -> Result<Points, StudioError> {
+        let readers = thread::available_parallelism().map_or(1, |n| n.get().min(MOST_READERS));
         let size = (last - first) / readers as u64 + 1;
         let starts: Vec<u64> = (0..readers as u64).map(|n| first + n * size).collect();
         // Points that come meanwhile are behind all others.
@@ -56,17 +80,17 @@ impl RunStore {
         self.each_point(tag, steps, |step, value| points.push((step, value)))?;
         Ok(points)
     }
+}
 
-    /// The first and the last step of a curve; nothing where it has no points.
-    fn steps_of(&self, tag: &str) -> Result<Option<(u64, u64)>, StudioError> {
-        let ends = self.connection.query_row(
-            "SELECT (SELECT min(step) FROM points WHERE tag = ?1), (SELECT max(step) FROM points WHERE tag = ?1)",
-            [tag],
-            |row| Ok((row.get::<_, Option<u64>>(0)?, row.get::<_, Option<u64>>(1)?)),
-        );
-        let (first, last) = ends.map_err(StudioError::database(&self.path))?;
-        Ok(first.zip(last))
-    }
+/// The first and the last step of a curve from a step on; nothing where it has no points there.
+fn ends(connection: &Connection, tag: &str, from: u64) -> rusqlite::Result<Option<(u64, u64)>> {
+    let ends = connection.query_row(
+        "SELECT (SELECT min(step) FROM points WHERE tag = ?1 AND step >= ?2),
+                (SELECT max(step) FROM points WHERE tag = ?1 AND step >= ?2)",
+        (tag, from.min(i64::MAX as u64)),
+        |row| Ok((row.get::<_, Option<u64>>(0)?, row.get::<_, Option<u64>>(1)?)),
+    );
+    ends.map(|(first, last)| first.zip(last))
 }
 
 #[cfg(test)]

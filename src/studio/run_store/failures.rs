@@ -26,6 +26,11 @@ thread_local! {
     static FAILS_AT: Cell<Option<(&'static str, i32, u64, bool)>> = const { Cell::new(None) };
 }
 
+/// Lets the next transaction fail there for the moment.
+pub(super) fn fail_at(place: &'static str) {
+    FAILS_AT.set(Some((place, ffi::SQLITE_IOERR, 0, false)));
+}
+
 pub(super) fn may_fail(place: &str) -> rusqlite::Result<()> {
     let Some((wanted, code, passes, always)) = FAILS_AT.get() else {
         return Ok(());
