@@ -39,19 +39,23 @@ install_browser() {
   as_root apt-get update -q && as_root apt-get install -qy --no-install-recommends chromium
 }
 
+# It runs for seconds; its release build takes minutes longer than a debug build.
 install_deny() {
-  cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --locked --quiet
+  cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --locked --quiet --debug
+}
+
+# What is only checked is checked with the feature cuda, so that dependencies are checked once.
+# burn-cuda cannot be linked without NVIDIA's tools; DOCS_RS keeps its build script from asking for them.
+lint() {
+  DOCS_RS=1 cargo clippy --workspace --all-targets --features s3,cuda --locked --quiet -- -D warnings
 }
 
 docs() {
-  RUSTDOCFLAGS="-D warnings" cargo doc --workspace --features s3 --no-deps --locked --quiet
+  DOCS_RS=1 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --features s3,cuda --no-deps --locked --quiet
 }
 
-# burn-cuda cannot be linked without NVIDIA's tools; DOCS_RS keeps its build script from asking for
-# them, so the types of the feature are still checked. All other steps have the feature s3, so that
-# dependencies are built once; this one has its dependencies without it, and so checks the program as it
-# is without S3.
-cuda_types() {
+# The program as it is without S3; with the feature's dependencies, so that all others stay the same.
+without_s3() {
   DOCS_RS=1 cargo check --workspace --features cuda,object_store,reqwest,rustls --locked --quiet
 }
 
@@ -75,25 +79,25 @@ deny() {
 
 all() {
   step format cargo fmt --all --check
-  step clippy cargo clippy --workspace --all-targets --features s3 --locked --quiet -- -D warnings
+  step clippy lint
   step rust cargo test --workspace --features s3 --locked
   step no-network tests/without_network.sh http_api route_table connections lifecycle program
   step docs docs
   step web web
   step browser browser
+  step without-s3 without_s3
   step deny deny
-  step cuda-types cuda_types
 }
 
 one() {
   case $1 in
     format) step format cargo fmt --all --check ;;
-    clippy) step clippy cargo clippy --workspace --all-targets --features s3 --locked --quiet -- -D warnings ;;
+    clippy) step clippy lint ;;
     rust) step rust cargo test --workspace --features s3 --locked ;;
     no-network) step no-network tests/without_network.sh ;;
     docs | web | browser | deny) step "$1" "$1" ;;
-    cuda-types) step cuda-types cuda_types ;;
-    *) printf 'no step %s; there are format clippy rust no-network docs web browser deny cuda-types\n' "$1" >&2; exit 2 ;;
+    without-s3) step without-s3 without_s3 ;;
+    *) printf 'no step %s; there are format clippy rust no-network docs web browser without-s3 deny\n' "$1" >&2; exit 2 ;;
   esac
 }
 
