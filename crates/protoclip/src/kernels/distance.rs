@@ -76,7 +76,8 @@ impl Panels {
         })
     }
 
-    fn with_bias(
+    /// The same with the bias that each candidate gets by its number and row.
+    pub(crate) fn with_bias(
         rows: &[f32],
         dim: usize,
         origin: &[f32],

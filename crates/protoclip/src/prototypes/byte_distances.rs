@@ -166,6 +166,11 @@ impl ByteScale {
         }
     }
 
+    /// What rows are taken relative to, `[dim]`.
+    pub(crate) fn origin(&self) -> &[f32] {
+        &self.origin
+    }
+
     /// Whether squares of these features stay within the range of f32.
     fn usable(&self) -> bool {
         (1e-15..1e15).contains(&self.radius)

@@ -24,6 +24,7 @@ mod movement;
 mod near;
 mod order;
 mod pass;
+mod products;
 mod search;
 mod split;
 #[cfg(test)]

@@ -1,11 +1,15 @@
 //! One assignment: which distances are computed, block by block.
 
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use rayon::prelude::*;
 
 use super::KMeansError;
 use super::assign::{Meter, Samples};
 use super::near::{Near, Neighbourhood};
 use super::order::Order;
+use super::products::Products;
 use super::search::Search;
 use crate::kernels::byte_scan::{Tour, scan_bytes};
 use crate::kernels::distance::squared_distance;
@@ -29,6 +33,31 @@ pub(super) struct Pass<'a> {
     all: &'a CentroidBytes,
     /// By how much rounding may move a computed distance against another.
     pub(super) tolerance: f32,
+    products: OnceLock<Products>,
+    pub(super) crowd: Crowd,
+}
+
+/// How often the sieve of bytes tells enough.
+#[derive(Debug, Default)]
+pub(super) struct Crowd {
+    /// Rows of blocks that were sieved, and of those where most centroids passed.
+    sieved: AtomicUsize,
+    untold: AtomicUsize,
+}
+
+impl Crowd {
+    /// Whether sieving is mostly in vain.
+    pub(super) fn is_dense(&self) -> bool {
+        let sieved = self.sieved.load(Ordering::Relaxed);
+        sieved >= 10 * BLOCK && 2 * self.untold.load(Ordering::Relaxed) > sieved
+    }
+
+    pub(super) fn count(&self, rows: usize, told: bool) {
+        self.sieved.fetch_add(rows, Ordering::Relaxed);
+        if !told {
+            self.untold.fetch_add(rows, Ordering::Relaxed);
+        }
+    }
 }
 
 impl<'a> Pass<'a> {
@@ -46,7 +75,17 @@ impl<'a> Pass<'a> {
             order,
             all,
             tolerance: 1.0 + 2.0 * roundings * f32::EPSILON,
+            products: OnceLock::new(),
+            crowd: Crowd::default(),
         }
+    }
+
+    /// All centroids for products in f32, made when first asked for.
+    pub(super) fn products(&self) -> &Products {
+        let row = |id: u32| self.centroid(id as usize);
+        let origin = self.samples.bytes.scale.origin();
+        let made = || Products::new(&self.all.ids, origin, row);
+        self.products.get_or_init(made)
     }
 
     fn centroid(&self, id: usize) -> &'a [f32] {

@@ -2,11 +2,15 @@
 
 use super::near::{MOST_NEAR, Near, Neighbourhood};
 use super::pass::Pass;
+use super::products::Found;
 use crate::kernels::byte_scan::{ByteRows, Tour, scan_bytes};
 use crate::prototypes::byte_distances::CentroidBytes;
 
 /// Reach of a close search, in distances to the nearest centroid, at least.
 const CLOSE_MARGIN: f32 = 1.05;
+
+/// Share of all pairs of a block, one in so many, that may pass the sieve of bytes besides the nearest.
+const PASSING: usize = 16;
 
 /// A search among `all` centroids for those within `margin` times the nearest one's distance.
 pub(super) struct Search<'a> {
@@ -48,25 +52,83 @@ impl<'a> Search<'a> {
         for row in &mut rows {
             row.forget();
         }
-        let rounded = |i: &usize| bytes.is_rounded(block[*i]);
-        let (rounded, others): (Vec<usize>, Vec<usize>) = (0..block.len()).partition(rounded);
-        self.find_near(block, &mut rows, &rounded);
-        // Of some rows more centroids can be nearest than a list holds.
+        let sieved = |i: &usize| !self.pass.crowd.is_dense() && bytes.is_rounded(block[*i]);
+        let (sieved, mut others): (Vec<usize>, Vec<usize>) = (0..block.len()).partition(sieved);
+        let mut told = self.find_near(block, &mut rows, &sieved);
+        // Of some rows more centroids can be nearest, by their bytes, than a list holds.
         let crowded = |&i: &usize| !self.pass.is_settled(&rows[i]);
-        let crowded: Vec<usize> = rounded.into_iter().filter(crowded).collect();
-        self.find_all_near(block, &mut rows, &crowded);
+        let unsettled: Vec<usize> = sieved.iter().copied().filter(crowded).collect();
+        told = told && self.find_all_near(block, &mut rows, &unsettled);
+        self.pass.crowd.count(sieved.len(), told);
+        if !told {
+            others.extend(unsettled);
+        }
+        self.find_by_products(block, &mut rows, &others);
+        rows
+    }
+
+    /// Finds the neighbourhoods of the rows `chosen` of a block by products in f32.
+    fn find_by_products(&self, block: &[usize], rows: &mut [Neighbourhood], chosen: &[usize]) {
+        if chosen.is_empty() {
+            return;
+        }
+        let (samples, products) = (self.pass.samples, self.pass.products());
+        let of_use = |i: &usize| products.are_of_use(samples.row(block[*i]));
+        let (mut open, others): (Vec<usize>, Vec<usize>) = chosen.iter().copied().partition(of_use);
+        for (i, mut found) in self.products_of(block, rows, &open, (self.margin, MOST_NEAR)) {
+            rows[i].forget();
+            rows[i].learn(&mut found.near, found.floor);
+            self.pass.settle(block[i], &mut rows[i]);
+        }
+        open.retain(|&i| !self.pass.is_settled(&rows[i]));
+        // As many as there are, such as copies of one centroid.
+        let margin = self.pass.tolerance * self.pass.tolerance;
+        for (i, mut found) in self.products_of(block, rows, &open, (margin, usize::MAX)) {
+            let mut best = rows[i].best();
+            for near in &mut found.near {
+                let square = self.pass.compete(block[i], near.id, &mut best);
+                near.least = square.sqrt() / self.pass.tolerance;
+            }
+            rows[i].forget();
+            rows[i].set_best(best);
+            rows[i].learn(&mut found.near, found.floor);
+        }
         for i in others {
             let mut best = rows[i].best();
             for &id in &self.all.ids {
                 self.pass.compete(block[i], id, &mut best);
             }
+            rows[i].forget();
             rows[i].set_best(best);
+            rows[i].floor = 0.0;
         }
-        rows
     }
 
-    /// Finds the neighbourhoods of the rows `chosen` of a block.
-    fn find_near(&self, block: &[usize], rows: &mut [Neighbourhood], chosen: &[usize]) {
+    /// What products find of the rows `chosen` within `margin` times the distance that each has now.
+    fn products_of<'c>(
+        &self,
+        block: &[usize],
+        rows: &[Neighbourhood],
+        chosen: &'c [usize],
+        (margin, most): (f32, usize),
+    ) -> impl Iterator<Item = (usize, Found)> + use<'c> {
+        let samples = self.pass.samples;
+        let reach = |&i: &usize| rows[i].best().1.sqrt() * margin;
+        let reach: Vec<f32> = chosen.iter().map(reach).collect();
+        let features = chosen.iter().flat_map(|&i| samples.row(block[i]));
+        let features: Vec<f32> = features.copied().collect();
+        let found = self.pass.products().find(&features, &reach, most);
+        chosen.iter().copied().zip(found)
+    }
+
+    /// How many pairs of some rows may pass the sieve.
+    fn most_passing(&self, rows: usize) -> usize {
+        2 * MOST_NEAR + rows * (self.all.ids.len() / PASSING + 2 * MOST_NEAR)
+    }
+
+    /// Finds the neighbourhoods of the rows `chosen` of a block; whether bytes tell enough of them. Where
+    /// they do not, nothing is certain about some rows.
+    fn find_near(&self, block: &[usize], rows: &mut [Neighbourhood], chosen: &[usize]) -> bool {
         let bytes = &self.pass.samples.bytes;
         let mut finds: Vec<Find> = chosen
             .iter()
@@ -74,6 +136,7 @@ impl<'a> Search<'a> {
             .collect();
         let reach = |find: &Find| self.threshold(find, self.margin);
         let mut thresholds: Vec<i16> = finds.iter().map(reach).collect();
+        let mut passing = self.most_passing(chosen.len());
         self.scan(
             block,
             chosen,
@@ -86,7 +149,11 @@ impl<'a> Search<'a> {
                     find.highest = score;
                     self.pass.compete(find.sample, id, &mut find.best);
                 }
-                if find.near.len() == 2 * MOST_NEAR {
+                if find.near.len() >= 2 * MOST_NEAR {
+                    let Some(fewer) = passing.checked_sub(MOST_NEAR) else {
+                        return i16::MAX;
+                    };
+                    passing = fewer;
                     find.tidy(self.pass, self.margin);
                     let least = bytes.threshold(find.sample, find.floor);
                     return threshold.max(least).max(reach(find));
@@ -106,10 +173,12 @@ impl<'a> Search<'a> {
             rows[i].learn(&mut find.near, find.floor.min(floor));
             self.pass.settle(find.sample, &mut rows[i]);
         }
+        passing >= MOST_NEAR
     }
 
-    /// The same, by the distances of all centroids that can be nearest, however many those are.
-    fn find_all_near(&self, block: &[usize], rows: &mut [Neighbourhood], chosen: &[usize]) {
+    /// The same, by the distances of all centroids that can be nearest, however many those are; leaves
+    /// rows as they are where bytes do not tell enough.
+    fn find_all_near(&self, block: &[usize], rows: &mut [Neighbourhood], chosen: &[usize]) -> bool {
         let bytes = &self.pass.samples.bytes;
         let mut finds: Vec<Find> = chosen
             .iter()
@@ -117,10 +186,18 @@ impl<'a> Search<'a> {
             .collect();
         let reach = |find: &Find| self.threshold(find, self.margin.max(CLOSE_MARGIN));
         let mut thresholds: Vec<i16> = finds.iter().map(reach).collect();
+        let mut passing = self.most_passing(chosen.len());
         self.scan(block, chosen, &mut thresholds, |at, id, _, threshold| {
+            let Some(fewer) = passing.checked_sub(1) else {
+                return i16::MAX;
+            };
+            passing = fewer;
             finds[at].push(id, 0.0);
             threshold
         });
+        if passing == 0 {
+            return false;
+        }
         for ((find, &i), &threshold) in finds.iter_mut().zip(chosen).zip(&thresholds) {
             find.measure(self.pass);
             rows[i].forget();
@@ -128,6 +205,7 @@ impl<'a> Search<'a> {
             let floor = bytes.least_distance(find.sample, threshold);
             rows[i].learn(&mut find.near, floor);
         }
+        true
     }
 
     /// The threshold of centroids that are farther than `margin` times the nearest so far.

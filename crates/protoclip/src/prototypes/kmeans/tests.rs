@@ -8,6 +8,9 @@ use rand_chacha::ChaCha8Rng;
 
 use super::assign::{Assignment, Meter, Samples};
 use super::iteration::Iteration;
+use super::near::Neighbourhood;
+use super::order::Order;
+use super::pass::Pass;
 use super::*;
 use crate::golden::Golden;
 use crate::kernels::distance::squared_distance;
@@ -219,6 +222,38 @@ fn many_centroids_are_assigned_exactly() {
     assert_exact(&clustered_rows(1500, 130, 2), 130, 90, 2);
 }
 
+/// Rows side by side on a line, far from the origin: what rounding to bytes takes away is more than what
+/// lies between them.
+fn crowded_rows(samples: usize, dim: usize, seed: u64) -> Vec<f32> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut rows = vec![3.0; samples * dim];
+    for row in rows.chunks_exact_mut(dim) {
+        let at = random.random::<f32>();
+        row.iter_mut()
+            .for_each(|value| *value += at + 1e-4 * random.random::<f32>());
+    }
+    rows
+}
+
+#[test]
+fn crowded_rows_are_assigned_exactly_and_by_products() {
+    let (rows, dim, count) = (crowded_rows(6000, 16, 6), 16, 2000);
+    assert_exact(&rows, dim, count, 6);
+    let samples = Samples::new(&rows, dim);
+    let centroids = &rows[..count * dim];
+    let order = Order::new(centroids, dim);
+    let bytes = samples.bytes.scale.centroids(centroids, order.ids.clone());
+    let pass = Pass::new(&samples, centroids, &order, &bytes);
+    let mut near = vec![Neighbourhood::unknown(); samples.count()];
+    let every: Vec<u32> = (0..samples.count() as u32).collect();
+    let mut meter = Meter::new(1, SILENT);
+    pass.look_at_all(&mut near, &every, 1.02, &mut meter)
+        .expect("assigned");
+    assert!(pass.crowd.is_dense());
+    let settled = near.iter().filter(|row| pass.is_settled(row)).count();
+    assert!(settled > samples.count() / 2, "{settled}");
+}
+
 #[test]
 fn any_scale_and_offset_is_assigned_exactly() {
     let rows = clustered_rows(400, 20, 3);
@@ -239,6 +274,10 @@ fn any_scale_and_offset_is_assigned_exactly() {
     }
     uneven[..20].fill(0.0);
     assert_exact(&uneven, 20, 50, 5);
+    let mut uneven = crowded_rows(3000, 8, 7);
+    uneven[..8].fill(1e17);
+    uneven[16..24].fill(-40.0);
+    assert_exact(&uneven, 8, 900, 7);
 }
 
 proptest! {
