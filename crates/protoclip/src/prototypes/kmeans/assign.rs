@@ -4,7 +4,8 @@
 //! tie. Which distances are computed for that is decided by bounds: a sieve of byte products
 //! ([`byte_distances`](crate::prototypes::byte_distances)) finds the few centroids that can be nearest,
 //! and what it finds is remembered ([`Neighbourhood`]), so that later only centroids that moved far are
-//! compared again.
+//! compared again. Where features lie so close together that most centroids pass the sieve, products in
+//! f32 take its place ([`Products`](super::products::Products)).
 
 use super::near::Neighbourhood;
 use super::order::Order;
