@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use protoclip::train::Tag;
-use rusqlite::{Connection, OptionalExtension, Transaction};
+use rusqlite::{Connection, Transaction};
 
 use super::{Point, number};
 
@@ -139,8 +139,6 @@ fn last_of(connection: &Connection, tag: &str) -> rusqlite::Result<Option<u64>> 
     connection
         .prepare_cached("SELECT MAX(last) FROM blocks WHERE tag = ?1")?
         .query_row([tag], |row| row.get(0))
-        .optional()
-        .map(Option::flatten)
 }
 
 /// A step below all that come after the last block.
