@@ -1,6 +1,6 @@
 //! `doctor`: what this machine offers.
 
-use protoclip::device::DeviceChoice;
+use protoclip::device::{DeviceChoice, MachineMemory};
 use protoclip::kernels::has_bf16_products;
 
 use super::UsageError;
@@ -8,7 +8,7 @@ use crate::settings::{DoctorSettings, data_dir_or_default};
 use crate::studio::{DataDir, instructions};
 
 pub(super) fn doctor(settings: DoctorSettings) -> anyhow::Result<()> {
-    println!("protoclip-studio {}", env!("CARGO_PKG_VERSION"));
+    say!("protoclip-studio {}", env!("CARGO_PKG_VERSION"));
     for choice in [
         DeviceChoice::Auto,
         DeviceChoice::Cpu,
@@ -19,22 +19,32 @@ pub(super) fn doctor(settings: DoctorSettings) -> anyhow::Result<()> {
             Ok(device) => device.name,
             Err(error) => format!("no: {error}"),
         };
-        println!("  device {:<8} {found}", choice.to_string());
+        say!("  device {:<8} {found}", choice.to_string());
     }
-    println!("  instructions    {}", instructions().join(" "));
+    say!("  instructions    {}", instructions().join(" "));
     let bf16 = match has_bf16_products() {
         true => "faster than f32: try precision = \"bf16\"",
         false => "no faster than f32 on this CPU",
     };
-    println!("  bf16 products   {bf16}");
+    say!("  bf16 products   {bf16}");
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    println!("  threads         {threads}");
+    say!("  threads         {threads}");
+    if let Some(memory) = MachineMemory::read() {
+        let (total, free) = (gibibytes(memory.total), gibibytes(memory.available));
+        say!("  memory          {total:.1} GiB, {free:.1} free");
+    }
     let root = data_dir_or_default(settings.data_dir)
         .ok_or_else(|| UsageError("HOME is not set; give --data-dir".into()))?;
     let data_dir = DataDir::open(&root)?;
-    println!("  data directory  {}", data_dir.root().display());
-    println!("  runs            {}", data_dir.run_ids()?.len());
-    let gibibytes = data_dir.free_bytes()? as f64 / f64::from(1 << 30);
-    println!("  free disk       {gibibytes:.1} GiB");
+    say!("  data directory  {}", data_dir.root().display());
+    say!("  runs            {}", data_dir.run_ids()?.len());
+    say!(
+        "  free disk       {:.1} GiB",
+        gibibytes(data_dir.free_bytes()?)
+    );
     Ok(())
+}
+
+fn gibibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 30)
 }

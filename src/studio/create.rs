@@ -7,8 +7,9 @@ use protoclip::config::{
     ConfigErrors, DataConfig, DataFacts, DataSource, FieldError, RunConfig, TeacherKind,
     ValidRunConfig,
 };
-use protoclip::device::DeviceChoice;
-use protoclip::model::{ClipConfig, check_weights};
+use protoclip::device::{DeviceChoice, MachineMemory};
+use protoclip::model::{ClipConfig, ModelConfigError, check_weights};
+use protoclip::train::MemoryNeed;
 
 use super::data_dir::DataDir;
 use super::data_sets::DataSets;
@@ -100,13 +101,14 @@ pub fn start_problems(config: &ValidRunConfig, data_sets: &DataSets) -> Result<(
     if let (TeacherKind::Npy, Some(path)) = (config.teacher.kind, &config.teacher.path) {
         errors.extend(absent(path, "teacher.path"));
     }
-    errors.extend(weight_problems(config));
+    let model = ClipConfig::load(&config.model);
+    errors.extend(model_problem(config, &model));
     let device = DeviceChoice::parse(&config.device).and_then(DeviceChoice::open);
-    if let Err(error) = device {
+    if let Err(error) = &device {
         errors.push(problem("device", error.to_string()));
     }
-    if errors.is_empty() {
-        errors.extend(size_problems(config, data_sets));
+    if let (true, Ok(model), Ok(device)) = (errors.is_empty(), model, device) {
+        errors.extend(size_problems(config, &model, device.is_cpu(), data_sets));
     }
     if errors.is_empty() {
         Ok(())
@@ -115,28 +117,42 @@ pub fn start_problems(config: &ValidRunConfig, data_sets: &DataSets) -> Result<(
     }
 }
 
-/// Whether the weights to start from fit the model; reads their names and shapes only.
-fn weight_problems(config: &ValidRunConfig) -> Option<FieldError> {
-    let path = config.weights.as_ref()?;
-    match ClipConfig::load(&config.model) {
-        Err(error) => Some(problem("model", error.to_string())),
-        Ok(model) => {
-            let wrong = check_weights(path, &model).err()?;
+/// Whether the model is one, and the weights to start from fit it; reads their names and shapes only.
+fn model_problem(
+    config: &ValidRunConfig,
+    model: &Result<ClipConfig, ModelConfigError>,
+) -> Option<FieldError> {
+    match (model, &config.weights) {
+        (Err(error), _) => Some(problem("model", error.to_string())),
+        (Ok(model), Some(path)) => {
+            let wrong = check_weights(path, model).err()?;
             Some(problem("weights", wrong.to_string()))
         }
+        (Ok(_), None) => None,
     }
 }
 
-fn size_problems(config: &ValidRunConfig, data_sets: &DataSets) -> Vec<FieldError> {
+/// Sizes that do not fit the data set, where its own is known, or this machine's memory.
+fn size_problems(
+    config: &ValidRunConfig,
+    model: &ClipConfig,
+    on_cpu: bool,
+    data_sets: &DataSets,
+) -> Vec<FieldError> {
     let quick = config.data.source == DataSource::Builtin;
-    match known_set(&config.data, data_sets, quick) {
-        None => Vec::new(),
-        Some(Err(message)) => vec![problem("data.source", message)],
-        Some(Ok(facts)) => config
-            .check_data(facts)
-            .err()
-            .map_or_else(Vec::new, |e| e.errors),
-    }
+    let facts = match known_set(&config.data, data_sets, quick) {
+        None => None,
+        Some(Err(message)) => return vec![problem("data.source", message)],
+        Some(Ok(facts)) => Some(facts),
+    };
+    let samples = facts.map_or(config.episode_size, |facts| {
+        Some(config.samples_per_episode(facts))
+    });
+    let need = MemoryNeed::of(config, model, samples, on_cpu);
+    let memory = MachineMemory::read().map(|memory| need.check_total(memory));
+    let data = facts.map(|facts| config.check_data(facts));
+    let wrong = [data, memory].into_iter().flatten().filter_map(Result::err);
+    wrong.flat_map(|errors| errors.errors).collect()
 }
 
 type Facts = Result<DataFacts, String>;

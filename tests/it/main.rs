@@ -22,6 +22,7 @@ mod imported_runs;
 mod kill_loop;
 mod lifecycle;
 mod maps;
+mod memory;
 mod notebook_desk;
 mod notebook_pages;
 mod notebooks;

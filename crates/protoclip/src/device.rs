@@ -2,9 +2,13 @@
 //!
 //! Everything else in this crate takes a [`Device`] and assumes nothing about it.
 
+mod machine_memory;
+
 use std::fmt;
 
 use burn::tensor::{Device, DeviceType};
+
+pub use machine_memory::MachineMemory;
 
 /// A device as a person names it: `auto`, `cpu`, `cuda:N` or `wgpu`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -26,6 +26,7 @@ mod parameter_init;
 mod parameter_name;
 mod projection_head;
 mod running_statistic;
+mod size;
 mod text_transformer;
 mod transformer;
 mod vision_transformer;

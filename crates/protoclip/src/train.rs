@@ -13,6 +13,7 @@ mod extract;
 mod feature_files;
 #[cfg(test)]
 mod lifecycle_tests;
+mod memory_need;
 mod meter;
 mod optimizer;
 mod passes;
@@ -41,6 +42,7 @@ pub use event::{BeforeChange, LogLevel, Observer, ObserverError, Phase, Tag, Tra
 pub use export::{ExportError, ExportOptions, Exported, export_checkpoint, export_watched};
 pub use extract::{EpisodeFeatures, Matrix, extract_features};
 pub use feature_files::{feature_file, feature_steps};
+pub use memory_need::MemoryNeed;
 pub use meter::ThroughputMeter;
 pub use optimizer::{RunOptimizer, clip_gradients};
 pub(crate) use schedule::LearningRateWindow;

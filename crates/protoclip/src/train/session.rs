@@ -14,13 +14,14 @@ use super::feature_files::{feature_file, feature_steps};
 use super::optimizer::RunOptimizer;
 use super::upcoming::Upcoming;
 use super::{
-    CheckpointInfo, Command, Control, ControlValues, LearningRateSchedule, LogLevel, Observer,
-    Phase, Position, StopReason, Tag, ThroughputMeter, TrainError, TrainEvent, TrainJob,
+    CheckpointInfo, Command, Control, ControlValues, LearningRateSchedule, LogLevel, MemoryNeed,
+    Observer, Phase, Position, StopReason, Tag, ThroughputMeter, TrainError, TrainEvent, TrainJob,
 };
 use crate::config::{ConfigErrors, Precision, ValidRunConfig};
 use crate::data::{Batcher, BatcherConfig, CACHE_BYTES, EpisodeSampler, PairSource};
-use crate::device::DeviceChoice;
+use crate::device::{DeviceChoice, MachineMemory};
 use crate::eval::Encoder;
+use crate::kernels::release_freed_memory;
 use crate::model::{Clip, ClipConfig, ModelConfigError, start_from_weights, weights};
 use crate::prototypes::ExternalTeacher;
 use crate::tokenizer::Tokenizer;
@@ -119,6 +120,7 @@ impl<'a> Session<'a> {
         let device = chosen.device.clone();
         let model_config = model_config(&config.model, resume.as_ref())?;
         let plan = Plan::of(&config, config.samples_per_episode(facts));
+        check_memory(&config, &model_config, &plan, chosen.is_cpu())?;
         let tokenizer = Arc::new(Tokenizer::new());
         let batching = batcher_config(&config, &model_config);
         let batcher = Batcher::new(Arc::clone(&data), Arc::clone(&tokenizer), batching)?;
@@ -406,6 +408,19 @@ fn model_config(
         Some(path) => ClipConfig::load(&path.to_string_lossy()),
         None => ClipConfig::load(model),
     }
+}
+
+/// Before anything of the run's size is allocated.
+fn check_memory(
+    config: &ValidRunConfig,
+    model: &ClipConfig,
+    plan: &Plan,
+    on_cpu: bool,
+) -> Result<(), ConfigErrors> {
+    let need = MemoryNeed::of(config, model, Some(plan.samples_per_episode), on_cpu);
+    // What earlier work left with the allocator is free, too.
+    release_freed_memory();
+    MachineMemory::read().map_or(Ok(()), |memory| need.check_available(memory))
 }
 
 fn sampler(config: &ValidRunConfig, data: &dyn PairSource) -> EpisodeSampler {
