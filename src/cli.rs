@@ -1,5 +1,8 @@
 //! Subcommands, one file each. Errors are printed here and nowhere else.
 
+#[macro_use]
+mod output;
+
 mod bench;
 mod data_path;
 mod doctor;
@@ -53,7 +56,7 @@ pub fn run(command: Command) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            say_error!("error: {error:#}");
             let usage = error.downcast_ref::<UsageError>().is_some();
             ExitCode::from(if usage { USAGE } else { 1 })
         }
@@ -75,7 +78,9 @@ pub fn start_logging(format: LogFormat) {
         .unwrap_or_else(|_| "warn,protoclip=info,protoclip_studio=info".into());
     let lines = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(chosen))
-        .with_writer(std::io::stderr);
+        .with_writer(std::io::stderr)
+        // It would say so with `eprintln!`, which panics where the terminal is gone.
+        .log_internal_errors(false);
     match format {
         LogFormat::Text => lines.init(),
         LogFormat::Json => lines.json().init(),

@@ -10,6 +10,9 @@
 //!
 //! Imports go from `cli` to `server` to `studio` to the learning library `protoclip`.
 
+// Where nobody reads, these panic; `say!` does not.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod cli;
 #[cfg(feature = "s3")]
 pub mod s3;

@@ -105,6 +105,7 @@ pub use maps::{
     FrameQuery, MOST_MAP_SAMPLES, MapFeatures, MapFrame, MapGroup, MapGroups, MapKey, MapMaking,
     MapSample, MapSpace, MapState, MapStatus, PackedMap, PlacedPoint, PrototypeLabel,
 };
+pub(crate) use niceness::hurry;
 pub use picture_hashes::PicturesCompared;
 pub use prototypes::{
     AbsentPrototype, CARD_SAMPLES, DESCRIBED_SHARES, DisagreementPage, DisagreementQuery,

@@ -33,7 +33,7 @@ pub(super) fn bench(settings: &BenchSettings) -> anyhow::Result<()> {
         BenchWork::Index(settings) => index::bench_index(settings),
         BenchWork::Episode(settings) => episode::bench_episode(settings),
     }?;
-    println!("{line}");
+    say!("{line}");
     Ok(())
 }
 

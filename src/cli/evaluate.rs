@@ -35,7 +35,7 @@ pub(super) fn evaluate(settings: &EvaluateSettings) -> anyhow::Result<()> {
     let loaded = import_weights(&inputs.checkpoint, &given, &device.device)
         .with_context(|| format!("{} cannot be evaluated", inputs.checkpoint.display()))?;
     for note in &loaded.notes {
-        eprintln!("note: {note}");
+        say_error!("note: {note}");
     }
     let tokenizer = Arc::new(Tokenizer::new());
     let batch = usize::from(settings.batch_size);
@@ -81,7 +81,7 @@ fn show(
 ) -> anyhow::Result<()> {
     let to_output = settings.json.as_deref() == Some(Path::new("-"));
     if !to_output {
-        print!("{}", table::table(report, checkpoint, device));
+        say!("{}", table::table(report, checkpoint, device).trim_end());
     }
     let Some(path) = &settings.json else {
         return Ok(());
@@ -92,7 +92,7 @@ fn show(
     json["program"] = format!("protoclip-studio {}", env!("CARGO_PKG_VERSION")).into();
     let text = serde_json::to_string_pretty(&json)?;
     if to_output {
-        println!("{text}");
+        say!("{text}");
         return Ok(());
     }
     std::fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))

@@ -27,12 +27,12 @@ pub(super) fn export(settings: ExportSettings) -> anyhow::Result<()> {
         heads_inside: settings.with_heads,
     };
     let exported = export_checkpoint(&settings.checkpoint, &settings.out, &options)?;
-    println!("{}", exported.directory.display());
+    say!("{}", exported.directory.display());
     for file in &exported.files {
-        println!("  {file}");
+        say!("  {file}");
     }
     for note in &exported.notes {
-        println!("  note: {note}");
+        say!("  note: {note}");
     }
     Ok(())
 }
@@ -48,21 +48,21 @@ fn curves(settings: &ExportSettings) -> anyhow::Result<()> {
         return follow(run, settings);
     }
     let file = export_tensorboard(&run, &settings.out)?;
-    println!("{}", file.display());
+    say!("{}", file.display());
     Ok(())
 }
 
 /// Writes until the run ends; Ctrl-C ends it earlier, with nothing lost.
 fn follow(run: RunDirectory, settings: &ExportSettings) -> anyhow::Result<()> {
     let mut follower = CurveFollower::begin(run, &settings.out)?;
-    println!("{}", follower.folder().display());
-    println!(
+    say!("{}", follower.folder().display());
+    say!(
         "  following the run; show it with: tensorboard --logdir {}",
         settings.out.display()
     );
     while follower.catch_up()? {
         std::thread::sleep(BETWEEN_LOOKS);
     }
-    println!("  the run does not train any more");
+    say!("  the run does not train any more");
     Ok(())
 }

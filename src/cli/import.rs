@@ -29,12 +29,12 @@ fn curves(folder: &Path, name: Option<&str>, root: &Path) -> anyhow::Result<()> 
     // A run keeps the whole path, since it is opened from anywhere.
     let folder = std::path::absolute(folder)?;
     for run in import_curves(&data_dir, &folder, name.unwrap_or_default(), &|_, _| true)? {
-        println!("{}", data_dir.run(&run.id).path().display());
-        println!("  name        {}", run.name);
-        println!("  curves      {}", run.curves);
-        println!("  points      {}", run.points);
+        say!("{}", data_dir.run(&run.id).path().display());
+        say!("  name        {}", run.name);
+        say!("  curves      {}", run.curves);
+        say!("  points      {}", run.points);
         for note in &run.notes {
-            println!("  note        {note}");
+            say!("  note        {note}");
         }
     }
     Ok(())
@@ -61,15 +61,15 @@ fn weights(
         ..ImportOptions::default()
     };
     let report = import_into(file, &options, &directory)?;
-    println!("{}", directory.display());
-    println!("  parameters  {}", report.parameters);
-    println!("  blake3      {}", report.blake3);
+    say!("{}", directory.display());
+    say!("  parameters  {}", report.parameters);
+    say!("  blake3      {}", report.blake3);
     for note in &report.notes {
-        println!("  note        {note}");
+        say!("  note        {note}");
     }
-    println!("start a run from it with these settings:");
+    say!("start a run from it with these settings:");
     for setting in ["model", "weights"] {
-        println!("  {setting} = {:?}", directory.display().to_string());
+        say!("  {setting} = {:?}", directory.display().to_string());
     }
     Ok(())
 }

@@ -53,18 +53,18 @@ fn run_cells(settings: &NotebookRun) -> anyhow::Result<()> {
         .into_inner()
         .unwrap_or_else(PoisonError::into_inner);
     for (cell, reason) in &waiting {
-        println!("  {cell:<20} not run: {reason}");
+        say!("  {cell:<20} not run: {reason}");
     }
     let failed = told
         .iter()
         .filter(|(_, outcome)| *outcome != Outcome::Done)
         .count();
-    println!(
+    say!(
         "{} cells run, {failed} failed, {} not run",
         told.len(),
         waiting.len()
     );
-    println!("outputs: {}", opened.file.outputs().display());
+    say!("outputs: {}", opened.file.outputs().display());
     match (failed, terminal.over.load(Ordering::Relaxed)) {
         (_, true) => Err(anyhow!("ended before all cells were run")),
         (0, false) => Ok(()),
@@ -83,14 +83,14 @@ fn verify_cells(settings: &NotebookVerify) -> anyhow::Result<()> {
     opened.studio.shutdown(END_LIMIT);
     let verdicts = verdicts?;
     if settings.json {
-        println!("{}", serde_json::to_string(&verdicts)?);
+        say!("{}", serde_json::to_string(&verdicts)?);
     } else {
         for found in &verdicts {
             let message = match found.message.is_empty() {
                 true => String::new(),
                 false => format!(": {}", found.message),
             };
-            println!("  {:<20} {}{message}", found.cell, found.verdict.name());
+            say!("  {:<20} {}{message}", found.cell, found.verdict.name());
         }
     }
     if terminal.over.load(Ordering::Relaxed) {
@@ -103,7 +103,7 @@ fn verify_cells(settings: &NotebookVerify) -> anyhow::Result<()> {
     let (drifted, failed) = (names(Verdict::Drifted), names(Verdict::Failed));
     if drifted.is_empty() && failed.is_empty() {
         if !settings.json {
-            println!("{} cells are as they were", verdicts.len());
+            say!("{} cells are as they were", verdicts.len());
         }
         return Ok(());
     }
@@ -149,7 +149,7 @@ fn write_export(settings: &NotebookExport) -> anyhow::Result<()> {
             (None, true) => beside("-export").join(&file.name),
         };
         write(&path, &file.bytes)?;
-        println!("{}", path.display());
+        say!("{}", path.display());
     }
     Ok(())
 }
@@ -263,7 +263,7 @@ impl PassObserver for Terminal {
                 Outcome::Cancelled => "cancelled".to_owned(),
                 Outcome::Failed(message) => format!("failed: {message}"),
             };
-            self.bar.suspend(|| println!("  {cell:<20} {told}"));
+            self.bar.suspend(|| say!("  {cell:<20} {told}"));
         }
         let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         ended.push((cell.to_owned(), outcome.clone()));

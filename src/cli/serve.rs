@@ -122,13 +122,13 @@ async fn serve_until_signal(
         ended = &mut server => {
             ended.context("the server panicked")?.context("the server failed")?;
         }
-        () = signals.next() => println!("ending: saving runs; once more to quit at once"),
+        () = signals.next() => say!("ending: saving runs; once more to quit at once"),
     }
     let saving = Arc::clone(studio);
     let saved = tokio::task::spawn_blocking(move || saving.shutdown(END_LIMIT));
     tokio::select! {
         saved = saved => if !saved.unwrap_or(false) {
-            eprintln!("a run took too long to save; it goes on from its last checkpoint");
+            say_error!("a run took too long to save; it goes on from its last checkpoint");
         },
         () = signals.next() => quit(),
     }
@@ -149,17 +149,17 @@ fn say_ready(
         Some(token) => format!("http://{address}/?token={}", token.as_str()),
         None => format!("http://{address}"),
     };
-    println!("protoclip-studio {} is ready", facts.version);
-    println!("  address  {url}");
-    println!("  data     {}", facts.data_dir);
-    println!("  device   {}", facts.device);
+    say!("protoclip-studio {} is ready", facts.version);
+    say!("  address  {url}");
+    say!("  data     {}", facts.data_dir);
+    say!("  device   {}", facts.device);
     if settings.read_only {
-        println!("  changes  none: read only");
+        say!("  changes  none: read only");
     }
     if !address.ip().is_loopback() {
-        println!("  note     traffic is not encrypted: use it in a network you trust");
+        say!("  note     traffic is not encrypted: use it in a network you trust");
         if address.ip().is_unspecified() && settings.allowed_hosts.is_empty() {
-            println!(
+            say!(
                 "  note     others need a name for it: add --allow-host with this machine's name or address"
             );
         }
@@ -167,7 +167,7 @@ fn say_ready(
     if settings.open
         && let Err(error) = open::that_detached(&url)
     {
-        eprintln!("cannot open a browser: {error}");
+        say_error!("cannot open a browser: {error}");
     }
 }
 

@@ -57,20 +57,20 @@ pub(super) fn teacher(settings: TeacherSettings) -> anyhow::Result<()> {
         Ok(written) => {
             let seconds = started.elapsed().as_secs_f64();
             let new = written.rows - written.resumed;
-            println!("{}", settings.out.display());
-            println!("  rows        {}", written.rows);
-            println!("  dimensions  {} of {}", written.dim, encoder.dim());
-            println!(
+            say!("{}", settings.out.display());
+            say!("  rows        {}", written.rows);
+            say!("  dimensions  {} of {}", written.dim, encoder.dim());
+            say!(
                 "  variance    {:.1} % kept",
                 100.0 * written.explained_variance
             );
-            println!(
+            say!(
                 "  captions    {new} in {seconds:.1} s, {:.0} per second",
                 new as f64 / seconds
             );
-            println!("train with it with these settings:");
-            println!("  teacher.kind = \"npy\"");
-            println!("  teacher.path = {:?}", settings.out.display().to_string());
+            say!("train with it with these settings:");
+            say!("  teacher.kind = \"npy\"");
+            say!("  teacher.path = {:?}", settings.out.display().to_string());
             Ok(())
         }
         Err(TeacherError::Cancelled) => {

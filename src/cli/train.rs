@@ -13,7 +13,8 @@ use super::signals::on_signal;
 use crate::settings::{TrainSettings, data_dir_or_default};
 use crate::studio::{
     Change, DataDir, DataSets, LineKind, Listener, NewPlace, Recorder, RunId, RunJob, RunSnapshot,
-    RunState, RunStore, Runner, TrainerRunner, new_run, relink_run, run_session, start_problems,
+    RunState, RunStore, Runner, TrainerRunner, hurry, new_run, relink_run, run_session,
+    start_problems,
 };
 
 pub(super) fn train(settings: TrainSettings) -> anyhow::Result<()> {
@@ -131,7 +132,10 @@ fn train_run(data_dir: &DataDir, data_sets: &Arc<DataSets>, id: &RunId) -> anyho
     let control = Arc::new(Control::new(&config, Some(before.controls)));
     let (recorder, change) = Recorder::begin(&run, &before, resume.as_ref())?;
     let stopping = Arc::clone(&control);
-    on_signal(move || stopping.stop(StopReason::Shutdown))?;
+    on_signal(move || {
+        hurry();
+        stopping.stop(StopReason::Shutdown);
+    })?;
     let mut bar = TerminalListener::new(id);
     bar.changed(&change, &recorder);
     let recorder = Arc::new(Mutex::new(recorder));
@@ -160,11 +164,11 @@ fn report(id: &RunId, (state, reason): (RunState, Option<String>)) -> anyhow::Re
             Err(anyhow!(reason.unwrap_or_default())).with_context(|| format!("run {id} failed"))
         }
         RunState::Interrupted => {
-            println!("run {id} is saved; go on with: protoclip-studio train --resume {id}");
+            say!("run {id} is saved; go on with: protoclip-studio train --resume {id}");
             Ok(())
         }
         _ => {
-            println!("run {id} is {}", state.name());
+            say!("run {id} is {}", state.name());
             Ok(())
         }
     }
@@ -189,7 +193,7 @@ impl TerminalListener {
 
     fn say(&self, line: &str) {
         if self.bar.is_hidden() {
-            println!("{line}");
+            say!("{line}");
         } else {
             self.bar.println(line);
         }

@@ -55,6 +55,7 @@ impl Studio {
     /// Ends the trainer: the run that trains gets a checkpoint and becomes interrupted, waiting
     /// ones become interrupted. `false` when that took longer than `limit`.
     pub fn shutdown(&self, limit: Duration) -> bool {
+        niceness::hurry();
         let mut desk = self.desk();
         let waiting = desk.queue.close();
         if let Some(active) = &desk.active {

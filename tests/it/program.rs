@@ -218,6 +218,22 @@ fn a_terminal_run_that_is_ended_goes_on_with_resume() {
 }
 
 #[test]
+fn a_server_whose_terminal_is_gone_still_saves_its_run() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let mut server = Program::serve_without_a_reader(folder.path());
+    let id = server.create(&tiny_run());
+    server.wait_for(&id, |run| run["step"].as_u64() >= Some(2));
+    server.signal(Signal::TERM);
+    let status = server.ended_within(Duration::from_secs(10));
+    assert_eq!(status.code(), Some(0));
+    let run = DataDir::open(folder.path()).expect("opens").run(&id);
+    let store = RunStore::read(&run.database()).expect("opens");
+    let snapshot = store.snapshot().expect("reads").expect("stored");
+    assert_eq!(snapshot.state, RunState::Interrupted);
+    assert_eq!(snapshot.checkpoint_step, Some(snapshot.step));
+}
+
+#[test]
 fn a_loss_that_is_no_number_fails_its_run_and_the_next_one_trains() {
     let folder = tempfile::tempdir().expect("temporary folder");
     let server = Program::serve(folder.path());

@@ -140,7 +140,7 @@ impl Observer for MeasuredEpisode<'_> {
             } if self.clocks.is_some() => self.samples = total,
             // What follows the first episode is not looked at.
             TrainEvent::Points { points, .. } if self.clocks.is_some() => self.take(points),
-            TrainEvent::Log { message, .. } => eprintln!("{message}"),
+            TrainEvent::Log { message, .. } => say_error!("{message}"),
             _ => {}
         }
         Ok(())
@@ -168,7 +168,7 @@ impl ScratchDirectory {
 impl Drop for ScratchDirectory {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_dir_all(&self.path) {
-            eprintln!("note: {} was not removed: {error}", self.path.display());
+            say_error!("note: {} was not removed: {error}", self.path.display());
         }
     }
 }

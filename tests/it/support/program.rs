@@ -1,9 +1,9 @@
 //! The real program in a process of its own.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Lines};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use protoclip_studio::studio::RunId;
@@ -69,17 +69,24 @@ impl Program {
 
     fn start(mut serve: Command) -> Self {
         let mut child = serve.stdout(Stdio::piped()).spawn().expect("starts");
-        let output = child.stdout.take().expect("piped");
-        let mut lines = BufReader::new(output).lines();
-        let address = lines
-            .find_map(|line| {
-                let line = line.expect("reads");
-                line.split_once("http://")
-                    .and_then(|(_, address)| address.trim().parse().ok())
-            })
-            .expect("prints its address");
+        let (address, lines) = read_address(&mut child);
         // The rest of its output must not fill the pipe.
         std::thread::spawn(move || lines.for_each(drop));
+        Self { child, address }
+    }
+
+    /// As [`Program::serve`], in a terminal that closes once the address was read: nobody reads what
+    /// the program writes after that.
+    pub(crate) fn serve_without_a_reader(data_dir: &Path) -> Self {
+        let data_dir = data_dir.to_str().expect("text");
+        let mut serve = command(&["serve", data_dir, "--port", "0", "--device", "cpu"]);
+        let mut child = serve
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("starts");
+        let (address, lines) = read_address(&mut child);
+        drop((lines, child.stderr.take()));
         Self { child, address }
     }
 
@@ -135,4 +142,16 @@ impl Drop for Program {
         let _ended_already = self.child.kill();
         let _status = self.child.wait();
     }
+}
+
+/// The address that a server prints, and what follows.
+fn read_address(child: &mut Child) -> (SocketAddr, Lines<BufReader<ChildStdout>>) {
+    let output = child.stdout.take().expect("piped");
+    let mut lines = BufReader::new(output).lines();
+    let address = lines.find_map(|line| {
+        let line = line.expect("reads");
+        let (_, address) = line.split_once("http://")?;
+        address.trim().parse().ok()
+    });
+    (address.expect("prints its address"), lines)
 }
