@@ -31,6 +31,9 @@ const MOST_LOST: f64 = 0.08;
 /// Dimensions that are rotated together, at most: as many as scores are given up after.
 const MOST_TURNED: usize = 32;
 
+/// From here on neighbouring numbers in f32 are one apart: 1.5 · 2²³.
+const NO_FRACTION: f32 = 12_582_912.0;
+
 /// Relative error of centring and rotating in f32, per norm: at most eight roundings, doubled.
 const ROTATION_ERROR: f64 = 1e-6;
 
@@ -253,12 +256,14 @@ impl ByteScale {
 
     /// Rounds to bytes of at most `most`; the norm of what is lost.
     fn round(&self, turned: &[f32], most: i8, bytes: &mut [i8]) -> f64 {
-        let (step, most) = (self.step as f32, f32::from(most));
+        let (step, most, unit) = (self.step as f32, f32::from(most), 1.0 / self.step);
         let mut lost = 0.0;
         for (byte, &value) in bytes.iter_mut().zip(turned) {
-            let whole = (value * step).round_ties_even().clamp(-most, most);
+            // Adding leaves no room for digits after the point; the processor's own instruction may be
+            // missing, and then each value is a call.
+            let whole = ((value * step).clamp(-most, most) + NO_FRACTION) - NO_FRACTION;
             *byte = whole as i8;
-            let rest = f64::from(value) - f64::from(whole) / self.step;
+            let rest = f64::from(value) - f64::from(whole) * unit;
             lost += rest * rest;
         }
         lost.sqrt()

@@ -15,7 +15,7 @@ use crate::prototypes::group_means::refresh_group_means;
 const BLOCK: usize = 96;
 
 /// Iterations that move the pivots to the middle of their groups.
-const ITERATIONS: usize = 4;
+const ITERATIONS: usize = 2;
 
 /// Centroids sorted by the nearest of about √k pivots.
 #[derive(Debug)]

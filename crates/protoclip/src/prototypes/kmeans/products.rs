@@ -6,6 +6,7 @@
 
 use super::near::Near;
 use crate::kernels::distance::{LANES, Panels, Queries, for_each_tile};
+use crate::prototypes::byte_distances::distance;
 
 /// Largest squared norm of rows and centroids whose products say something.
 const LARGEST_SQUARE: f64 = 1e30;
@@ -154,8 +155,7 @@ fn any_above(products: &[f32; LANES], threshold: f32) -> bool {
 
 /// ‖row − origin‖².
 fn square(row: &[f32], origin: &[f32]) -> f64 {
-    let square = |(&v, &o): (&f32, &f32)| f64::from(v - o).powi(2);
-    row.iter().zip(origin).map(square).sum()
+    distance(row, origin).powi(2)
 }
 
 #[cfg(test)]
@@ -163,7 +163,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::prototypes::byte_distances::distance;
 
     proptest! {
         /// No centroid is nearer than is said of it, listed or not, and all within reach are listed

@@ -83,15 +83,13 @@ impl<'a> Search<'a> {
         open.retain(|&i| !self.pass.is_settled(&rows[i]));
         // As many as there are, such as copies of one centroid.
         let margin = self.pass.tolerance * self.pass.tolerance;
-        for (i, mut found) in self.products_of(block, rows, &open, (margin, usize::MAX)) {
-            let mut best = rows[i].best();
-            for near in &mut found.near {
-                let square = self.pass.compete(block[i], near.id, &mut best);
-                near.least = square.sqrt() / self.pass.tolerance;
-            }
-            rows[i].forget();
-            rows[i].set_best(best);
-            rows[i].learn(&mut found.near, found.floor);
+        for (i, Found { near, floor }) in self.products_of(block, rows, &open, (margin, usize::MAX))
+        {
+            let find = Find {
+                near,
+                ..Find::new(block[i], rows[i].best())
+            };
+            find.settle(self.pass, floor, &mut rows[i]);
         }
         for i in others {
             let mut best = rows[i].best();
@@ -122,8 +120,11 @@ impl<'a> Search<'a> {
     }
 
     /// How many pairs of some rows may pass the sieve.
-    fn most_passing(&self, rows: usize) -> usize {
-        2 * MOST_NEAR + rows * (self.all.ids.len() / PASSING + 2 * MOST_NEAR)
+    fn passing(&self, rows: usize) -> Passing {
+        Passing {
+            left: rows * (self.all.ids.len() / PASSING + 2 * MOST_NEAR),
+            exceeded: false,
+        }
     }
 
     /// Finds the neighbourhoods of the rows `chosen` of a block; whether bytes tell enough of them. Where
@@ -136,7 +137,7 @@ impl<'a> Search<'a> {
             .collect();
         let reach = |find: &Find| self.threshold(find, self.margin);
         let mut thresholds: Vec<i16> = finds.iter().map(reach).collect();
-        let mut passing = self.most_passing(chosen.len());
+        let mut passing = self.passing(chosen.len());
         self.scan(
             block,
             chosen,
@@ -150,10 +151,9 @@ impl<'a> Search<'a> {
                     self.pass.compete(find.sample, id, &mut find.best);
                 }
                 if find.near.len() >= 2 * MOST_NEAR {
-                    let Some(fewer) = passing.checked_sub(MOST_NEAR) else {
+                    if !passing.admits(MOST_NEAR) {
                         return i16::MAX;
-                    };
-                    passing = fewer;
+                    }
                     find.tidy(self.pass, self.margin);
                     let least = bytes.threshold(find.sample, find.floor);
                     return threshold.max(least).max(reach(find));
@@ -165,6 +165,10 @@ impl<'a> Search<'a> {
             },
         );
         for ((find, &i), &threshold) in finds.iter_mut().zip(chosen).zip(&thresholds) {
+            if find.near.len() > MOST_NEAR && !passing.exceeded {
+                // By bounds alone the dropped ones might be nearest, and all be looked at again.
+                find.tidy(self.pass, self.margin);
+            }
             let floor = match threshold {
                 i16::MIN => f32::INFINITY,
                 threshold => bytes.least_distance(find.sample, threshold),
@@ -173,7 +177,7 @@ impl<'a> Search<'a> {
             rows[i].learn(&mut find.near, find.floor.min(floor));
             self.pass.settle(find.sample, &mut rows[i]);
         }
-        passing >= MOST_NEAR
+        !passing.exceeded
     }
 
     /// The same, by the distances of all centroids that can be nearest, however many those are; leaves
@@ -186,24 +190,20 @@ impl<'a> Search<'a> {
             .collect();
         let reach = |find: &Find| self.threshold(find, self.margin.max(CLOSE_MARGIN));
         let mut thresholds: Vec<i16> = finds.iter().map(reach).collect();
-        let mut passing = self.most_passing(chosen.len());
+        let mut passing = self.passing(chosen.len());
         self.scan(block, chosen, &mut thresholds, |at, id, _, threshold| {
-            let Some(fewer) = passing.checked_sub(1) else {
+            if !passing.admits(1) {
                 return i16::MAX;
-            };
-            passing = fewer;
+            }
             finds[at].push(id, 0.0);
             threshold
         });
-        if passing == 0 {
+        if passing.exceeded {
             return false;
         }
-        for ((find, &i), &threshold) in finds.iter_mut().zip(chosen).zip(&thresholds) {
-            find.measure(self.pass);
-            rows[i].forget();
-            rows[i].set_best(find.best);
+        for ((find, &i), &threshold) in finds.into_iter().zip(chosen).zip(&thresholds) {
             let floor = bytes.least_distance(find.sample, threshold);
-            rows[i].learn(&mut find.near, floor);
+            find.settle(self.pass, floor, &mut rows[i]);
         }
         true
     }
@@ -248,6 +248,23 @@ impl<'a> Search<'a> {
     }
 }
 
+/// How many pairs may still pass the sieve of a block before bytes tell too little of it.
+struct Passing {
+    left: usize,
+    exceeded: bool,
+}
+
+impl Passing {
+    /// Lets `pairs` more pass, if they may.
+    fn admits(&mut self, pairs: usize) -> bool {
+        match self.left.checked_sub(pairs) {
+            Some(fewer) => self.left = fewer,
+            None => self.exceeded = true,
+        }
+        !self.exceeded
+    }
+}
+
 /// What a scan found for one sample so far.
 struct Find {
     sample: usize,
@@ -286,26 +303,44 @@ impl Find {
         self.measured = self.near.len();
     }
 
-    /// Measures all and drops what is out of reach, and the farthest of the others until there is
+    /// Makes what was found all that is known of the sample: its distances, and that no other centroid
+    /// is nearer than `floor`.
+    fn settle(mut self, pass: &Pass<'_>, floor: f32, row: &mut Neighbourhood) {
+        self.measure(pass);
+        row.forget();
+        row.set_best(self.best);
+        row.learn(&mut self.near, floor);
+    }
+
+    /// Measures all that may be within reach and drops the others, and the farthest until there is
     /// room for as many again.
     fn tidy(&mut self, pass: &Pass<'_>, margin: f32) {
+        self.drop_beyond(self.best.1.sqrt() * margin);
         self.measure(pass);
-        let reach = self.best.1.sqrt() * margin;
-        let mut dropped = f32::INFINITY;
-        self.near.retain(|near| {
-            if near.least > reach {
-                dropped = dropped.min(near.least);
-            }
-            near.least <= reach
-        });
+        self.drop_beyond(self.best.1.sqrt() * margin);
         if self.near.len() > MOST_NEAR {
             let (_, first, _) = self
                 .near
                 .select_nth_unstable_by(MOST_NEAR, Near::by_distance);
-            dropped = dropped.min(first.least);
+            self.floor = self.floor.min(first.least);
             self.near.truncate(MOST_NEAR);
         }
         self.measured = self.near.len();
-        self.floor = self.floor.min(dropped);
+    }
+
+    /// Drops what is certain to be farther than `reach`.
+    fn drop_beyond(&mut self, reach: f32) {
+        let (mut place, mut measured) = (0, 0);
+        self.near.retain(|near| {
+            let within = near.least <= reach;
+            if within {
+                measured += usize::from(place < self.measured);
+            } else {
+                self.floor = self.floor.min(near.least);
+            }
+            place += 1;
+            within
+        });
+        self.measured = measured;
     }
 }
