@@ -14,10 +14,10 @@ mod tests;
 
 use rayon::prelude::*;
 
-use super::multiversion::IntegerUnit;
+use super::multiversion::{IntegerUnit, multiversion};
 
-/// Rows that are rounded together.
-pub(crate) const BLOCK: usize = 512;
+/// Rows that are rounded together: two panels of them fit into the first cache.
+pub(crate) const BLOCK: usize = 384;
 
 /// Columns of one panel.
 const COLUMNS: usize = 16;
@@ -76,13 +76,7 @@ impl Gram {
                 let tiles = sums.chunks_exact_mut(COLUMNS * COLUMNS);
                 for (sums, left) in tiles.zip(&panels) {
                     let tile = path.tile(&left.pairs, &right.pairs);
-                    for ((sums, row), step) in
-                        sums.chunks_exact_mut(COLUMNS).zip(&tile).zip(left.steps)
-                    {
-                        for ((sum, &product), other) in sums.iter_mut().zip(row).zip(right.steps) {
-                            *sum += f64::from(product) * (step * other);
-                        }
-                    }
+                    add_scaled(sums, &tile, &left.steps, &right.steps);
                 }
             });
     }
@@ -107,60 +101,122 @@ impl Gram {
 impl Panel {
     /// Rounds the columns from `first` on; those that are missing are 0.
     fn new(rows: &[f32], mean: &[f32], first: usize) -> Self {
-        let dim = mean.len();
-        let present = COLUMNS.min(dim - first);
-        let take = |row: &[f32]| match row[first..].first_chunk::<COLUMNS>() {
-            Some(values) => *values,
-            None => {
-                let mut values = [0.0; COLUMNS];
-                values[..present].copy_from_slice(&row[first..]);
-                values
-            }
-        };
-        let origin = take(mean);
-        let centred = |row: &[f32]| {
-            let values = take(row);
-            std::array::from_fn(|lane| values[lane] - origin[lane])
-        };
-        let mut values: Vec<[f32; COLUMNS]> = rows.chunks_exact(dim).map(centred).collect();
-        let steps = steps(&values);
+        let mut values = centred(rows, mean, first);
+        let (mut squares, mut largest) = ([0.0; COLUMNS], [0.0; COLUMNS]);
+        measure(&values, &mut squares, &mut largest);
+        let steps = std::array::from_fn(|lane| step(squares[lane], largest[lane]));
         if !values.len().is_multiple_of(2) {
             values.push([0.0; COLUMNS]);
         }
-        let inverse = steps.map(|step| (1.0 / step) as f32);
-        let whole = |pair: &[[f32; COLUMNS]; 2]| -> Pairs {
-            let whole = |row: &[f32; COLUMNS], lane: usize| round(row[lane] * inverse[lane]);
-            std::array::from_fn(|lane| packed(whole(&pair[0], lane), whole(&pair[1], lane)))
-        };
-        let pairs = values.as_chunks::<2>().0.iter().map(whole).collect();
+        let mut pairs = vec![[0; COLUMNS]; values.len() / 2];
+        round_pairs(&values, &steps.map(|step| (1.0 / step) as f32), &mut pairs);
         Self { pairs, steps }
     }
 }
 
-/// To the nearest whole number, ties to even: the last bits of a sum with 1.5 · 2²³ count ones.
-fn round(value: f32) -> i16 {
-    (value + 12_582_912.0).to_bits() as i16
+/// The columns from `first` on relative to `mean`; those that are missing are 0.
+fn centred(rows: &[f32], mean: &[f32], first: usize) -> Vec<[f32; COLUMNS]> {
+    let dim = mean.len();
+    let present = COLUMNS.min(dim - first);
+    let take = |row: &[f32]| match row[first..].first_chunk::<COLUMNS>() {
+        Some(values) => *values,
+        None => {
+            let mut values = [0.0; COLUMNS];
+            values[..present].copy_from_slice(&row[first..]);
+            values
+        }
+    };
+    let origin = take(mean);
+    let centred = |row: &[f32]| {
+        let values = take(row);
+        std::array::from_fn(|lane| values[lane] - origin[lane])
+    };
+    rows.chunks_exact(dim).map(centred).collect()
 }
 
-fn packed(upper: i16, lower: i16) -> i32 {
-    i32::from(upper as u16) | i32::from(lower) << 16
+/// The finest step of a column that keeps its norm and its numbers in range.
+fn step(square: f64, largest: f32) -> f64 {
+    let step = (square.sqrt() / NORM).max(f64::from(largest) / 32_000.0);
+    // Columns of nothing, or of less than f32 divides by, stay 0 with any step.
+    step.max(f64::from(f32::MIN_POSITIVE))
 }
 
-/// The finest step of each column that keeps its norm and its numbers in range.
-fn steps(rows: &[[f32; COLUMNS]]) -> [f64; COLUMNS] {
-    let mut squares = [0.0f64; COLUMNS];
-    let mut largest = [0.0f32; COLUMNS];
+multiversion! {
+    /// Sums of squares and largest magnitudes of columns.
+    fn measure(
+        rows: &[[f32; COLUMNS]],
+        squares: &mut [f64; COLUMNS],
+        largest: &mut [f32; COLUMNS],
+    ) = measure_loop;
+
+    /// Whole numbers of `inverse` steps, two rows together.
+    fn round_pairs(
+        rows: &[[f32; COLUMNS]],
+        inverse: &[f32; COLUMNS],
+        pairs: &mut [Pairs],
+    ) = round_pairs_loop;
+
+    /// Adds products to sums, each times the steps of its columns.
+    fn add_scaled(
+        sums: &mut [f64],
+        products: &Tile,
+        left: &[f64; COLUMNS],
+        right: &[f64; COLUMNS],
+    ) = add_scaled_loop;
+}
+
+#[inline(always)]
+fn measure_loop<const FMA: bool>(
+    rows: &[[f32; COLUMNS]],
+    squares: &mut [f64; COLUMNS],
+    largest: &mut [f32; COLUMNS],
+) {
     for row in rows {
         for lane in 0..COLUMNS {
             squares[lane] += f64::from(row[lane]) * f64::from(row[lane]);
             largest[lane] = largest[lane].max(row[lane].abs());
         }
     }
-    std::array::from_fn(|lane| {
-        let step = (squares[lane].sqrt() / NORM).max(f64::from(largest[lane]) / 32_000.0);
-        // Columns of nothing, or of less than f32 divides by, stay 0 with any step.
-        step.max(f64::from(f32::MIN_POSITIVE))
-    })
+}
+
+#[inline(always)]
+fn round_pairs_loop<const FMA: bool>(
+    rows: &[[f32; COLUMNS]],
+    inverse: &[f32; COLUMNS],
+    pairs: &mut [Pairs],
+) {
+    for (pair, rows) in pairs.iter_mut().zip(rows.as_chunks::<2>().0) {
+        for lane in 0..COLUMNS {
+            let whole = |row: usize| round(rows[row][lane] * inverse[lane]);
+            pair[lane] = packed(whole(0), whole(1));
+        }
+    }
+}
+
+#[inline(always)]
+fn add_scaled_loop<const FMA: bool>(
+    sums: &mut [f64],
+    products: &Tile,
+    left: &[f64; COLUMNS],
+    right: &[f64; COLUMNS],
+) {
+    let rows = sums.chunks_exact_mut(COLUMNS).zip(products);
+    for ((sums, products), &step) in rows.zip(left) {
+        for lane in 0..COLUMNS {
+            sums[lane] += f64::from(products[lane]) * (step * right[lane]);
+        }
+    }
+}
+
+/// To the nearest whole number, ties to even: the last bits of a sum with 1.5 · 2²³ count ones.
+#[inline(always)]
+fn round(value: f32) -> i16 {
+    (value + 12_582_912.0).to_bits() as i16
+}
+
+#[inline(always)]
+fn packed(upper: i16, lower: i16) -> i32 {
+    i32::from(upper as u16) | i32::from(lower) << 16
 }
 
 impl IntegerUnit {
