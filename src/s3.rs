@@ -77,8 +77,7 @@ impl S3Reader {
 
     /// The client of the URL's bucket, and the name of the object in it.
     fn client(&self, url: &str, patience: Patience) -> Result<(Arc<AmazonS3>, Path), ObjectError> {
-        let unnamed = || ObjectError::Absent("names no object; write s3://BUCKET/KEY".into());
-        let (bucket, key) = split_url(url).ok_or_else(unnamed)?;
+        let (bucket, key) = split_url(url).ok_or_else(ObjectError::unnamed)?;
         let path = Path::parse(key).map_err(|e| ObjectError::Absent(e.to_string()))?;
         Ok((self.bucket(bucket, patience)?, path))
     }

@@ -105,6 +105,13 @@ pub enum ObjectError {
     NotBuilt,
 }
 
+impl ObjectError {
+    /// Of an address without the name of an object in its bucket.
+    pub fn unnamed() -> Self {
+        Self::Absent("names no object; write s3://BUCKET/KEY".into())
+    }
+}
+
 static READER: OnceLock<Arc<dyn ObjectReader>> = OnceLock::new();
 
 /// Reads objects by `reader` from now on. The first call counts.

@@ -24,15 +24,11 @@ pub(in crate::data) fn is_folder(url: &str) -> bool {
 pub(super) fn at(url: &str, patience: Patience) -> Result<FoundFile, DataError> {
     let stamp = object_reader().and_then(|reader| match split_url(url) {
         Some((_, key)) if !key.is_empty() => reader.stamp(url, patience),
-        _ => Err(not_an_object()),
+        _ => Err(ObjectError::unnamed()),
     });
     let stamp = stamp.map_err(|e| DataError::object(url, e))?;
     let url = url.to_owned();
     Ok(FoundFile::of_object(ListedObject { url, stamp }))
-}
-
-fn not_an_object() -> ObjectError {
-    ObjectError::Absent("names no object; write s3://BUCKET/KEY".into())
 }
 
 /// As [`find`](super::find), for objects.
@@ -45,7 +41,7 @@ pub(super) fn find(
     patience: Patience,
 ) -> Result<Vec<FoundFile>, DataError> {
     if split_url(url).is_none() {
-        return Err(DataError::object(url, not_an_object()));
+        return Err(DataError::object(url, ObjectError::unnamed()));
     }
     if is_folder(url) {
         let folder = format!("{}/", url.trim_end_matches('/'));
