@@ -135,6 +135,18 @@ pub(super) fn read(connection: &Connection, tag: &str) -> rusqlite::Result<Vec<(
     Ok(points)
 }
 
+/// How many points of a curve are in blocks, and the step of the last of them.
+pub(super) fn extent(connection: &Connection, tag: &str) -> rusqlite::Result<(u64, Option<u64>)> {
+    connection
+        .prepare_cached(
+            "SELECT COALESCE(SUM(LENGTH(points)), 0), MAX(last) FROM blocks WHERE tag = ?1",
+        )?
+        .query_row([tag], |row| {
+            let bytes: u64 = row.get(0)?;
+            Ok((bytes / POINT_BYTES as u64, row.get(1)?))
+        })
+}
+
 fn last_of(connection: &Connection, tag: &str) -> rusqlite::Result<Option<u64>> {
     connection
         .prepare_cached("SELECT MAX(last) FROM blocks WHERE tag = ?1")?
@@ -142,7 +154,7 @@ fn last_of(connection: &Connection, tag: &str) -> rusqlite::Result<Option<u64>> 
 }
 
 /// A step below all that come after the last block.
-fn before(after: Option<u64>) -> i64 {
+pub(super) fn before(after: Option<u64>) -> i64 {
     after.map_or(-1, |step| step.cast_signed())
 }
 
@@ -245,6 +257,10 @@ mod tests {
                     prop_assert_eq!(&store.curve(tag).expect("reads"), &wanted);
                     prop_assert_eq!(read.curve(tag).expect("reads"), wanted);
                 }
+                let names = TAGS.into_iter().zip(&curves).filter(|(_, curve)| !curve.is_empty());
+                let wanted: Vec<(String, u64)> =
+                    names.map(|(tag, curve)| (tag.to_owned(), curve.len() as u64)).collect();
+                prop_assert_eq!(read.tags().expect("reads"), wanted);
                 let full: usize = curves.iter().map(|curve| curve.len() / super::BLOCK).sum();
                 prop_assert!(blocks(&store) <= full as u64);
             }
@@ -272,6 +288,7 @@ mod tests {
         drop(store);
         let read = RunStore::read(&path).expect("opens");
         assert_eq!(read.curve(TAGS[0]).expect("reads"), wanted);
+        assert_eq!(read.tags().expect("reads"), [(TAGS[0].to_owned(), 100)]);
         let mut store = RunStore::open(&path).expect("opens");
         assert_eq!(blocks(&store), 0);
         let wanted = write(&mut store, 1);

@@ -14,7 +14,42 @@ const MOST_READERS: usize = 8;
 
 type Points = Vec<(u64, f64)>;
 
+/// Names of all curves, ascending: one look at the index for each, however many points it has.
+const NAMES: &str = "
+    WITH RECURSIVE names(tag) AS (
+        SELECT MIN(tag) FROM points
+        UNION ALL
+        SELECT (SELECT MIN(tag) FROM points WHERE points.tag > names.tag) FROM names WHERE names.tag IS NOT NULL)
+    SELECT tag FROM names WHERE tag IS NOT NULL";
+
 impl RunStore {
+    /// Names of all curves, sorted, each with its number of points.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn tags(&self) -> Result<Vec<(String, u64)>, StudioError> {
+        let read = || {
+            // One moment for blocks and rows, so that nothing is between them.
+            let moment = self.connection.unchecked_transaction()?;
+            let names = moment
+                .prepare_cached(NAMES)?
+                .query_map([], |row| row.get(0))?
+                .collect::<rusqlite::Result<Vec<String>>>()?;
+            let counted = names.into_iter().map(|tag| {
+                let (in_blocks, last) = match self.format {
+                    1 => (0, None),
+                    _ => blocks::extent(&moment, &tag)?,
+                };
+                let rest: u64 = moment
+                    .prepare_cached("SELECT COUNT(*) FROM points WHERE tag = ?1 AND step > ?2")?
+                    .query_row((&tag, blocks::before(last)), |row| row.get(0))?;
+                Ok((tag, in_blocks + rest))
+            });
+            counted.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().map_err(StudioError::database(&self.path))
+    }
+
     /// Step and value of every point of a curve, ascending: those in blocks, then the newer ones.
     ///
     /// # Errors

@@ -42,21 +42,6 @@ impl RunStore {
         read().map_err(StudioError::database(&self.path))
     }
 
-    /// Names of all curves, sorted, each with its number of points.
-    ///
-    /// # Errors
-    /// When they cannot be read.
-    pub fn tags(&self) -> Result<Vec<(String, u64)>, StudioError> {
-        let read = || {
-            let mut query = self
-                .connection
-                .prepare_cached("SELECT tag, COUNT(*) FROM points GROUP BY tag ORDER BY tag")?;
-            let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            rows.collect::<rusqlite::Result<Vec<_>>>()
-        };
-        read().map_err(StudioError::database(&self.path))
-    }
-
     /// Calls `each` with step and value of every point of a curve in `from..=to`, ascending.
     ///
     /// # Errors
