@@ -16,7 +16,9 @@ import {
   withBody,
   withForeignEnds,
   withId,
+  withProse,
 } from "../src/notebook/edits.ts";
+import { HeardStates } from "../src/notebook/heard_states.ts";
 import { History } from "../src/notebook/history.ts";
 import { align, ended, folded, idOf, join, split, textOf, typeOf, type CellPart, type Part } from "../src/notebook/parts.ts";
 
@@ -254,4 +256,32 @@ test("controls give JSON of their kind, and the newest value wins", async () => 
     await new Promise((resolve) => setTimeout(resolve));
   }
   assert.deepEqual(set, [["a", 1], ["a", 3], ["b", 4]]);
+});
+
+test("new words join the text beside them, and stand alone between cells", () => {
+  const cell = "```yaml protoclip id=a type=plot\n```\n";
+  const other = cell.replace("id=a", "id=b");
+  const behind = withProse(split(`Old.\n${cell}`), "New.\n", 1, "\n");
+  assert.deepEqual([join(behind.parts), behind.at], [`Old.\n\nNew.\n${cell}`, 0]);
+  const before = withProse(split(`${cell}Old.\n`), "New.\n", 1, "\n");
+  assert.deepEqual([before.parts[1]?.kind, before.at], ["prose", 1]);
+  assert.equal(join(before.parts), `${cell}New.\n\nOld.\n`);
+  const between = withProse(split(cell + other), "New.\n", 1, "\n");
+  assert.deepEqual([split(join(between.parts)).map((part) => part.kind), between.at], [["cell", "prose", "cell"], 1]);
+  const crlf = withProse(split("Old.\r\n"), "One.\nTwo.", 1, "\r\n");
+  assert.equal(join(crlf.parts), "Old.\r\n\r\nOne.\r\nTwo.");
+});
+
+test("each change of a cell is told once, of views only what failed", () => {
+  const heard = new HeardStates();
+  const cells = (state: string) => [
+    { id: "fit", class: "compute", state },
+    { id: "curve", class: "view", state },
+    { id: "", class: "compute", state },
+  ];
+  assert.deepEqual(heard.news(cells("stale")), [], "what is seen first is no news");
+  assert.deepEqual(heard.news(cells("running")), ["fit is running"]);
+  assert.deepEqual(heard.news(cells("running")), []);
+  assert.deepEqual(heard.news(cells("failed")), ["fit failed", "curve failed"]);
+  assert.deepEqual(heard.news(cells("stale")), [], "what waits needs no word");
 });

@@ -154,3 +154,21 @@ export function moved(parts: readonly Part[], from: number, to: number): Part[] 
 /** The parts with one replaced. */
 export const replaced = (parts: readonly Part[], at: number, part: Part): Part[] =>
   parts.map((old, place) => (place === at ? part : old));
+
+/**
+ * The parts with `words`, whose lines end in `\n`, in front of part `at`, and where they are then: text
+ * beside text is one part, so they go to its end or start.
+ */
+export function withProse(parts: Part[], words: string, at: number, end: string): { parts: Part[]; at: number } {
+  const line = words.replaceAll("\n", end);
+  const before = parts[at - 1];
+  const after = parts[at];
+  if (before?.kind === "prose") {
+    const gap = before.text.endsWith("\n") ? end : end + end;
+    return { parts: replaced(parts, at - 1, { kind: "prose", text: before.text + gap + line }), at: at - 1 };
+  }
+  if (after?.kind === "prose") {
+    return { parts: replaced(parts, at, { kind: "prose", text: line + end + after.text }), at };
+  }
+  return { parts: inserted(parts, at, { kind: "prose", text: end + line + end }), at };
+}

@@ -1,19 +1,19 @@
 // The notebook as an editor: its parts, what is selected and edited, undo, runs, and how it follows the
 // file on the server.
 import { ApiError } from "../api.ts";
-import { confirmed } from "../islands/confirm.ts";
 import { all, first, setText } from "../shell/dom.ts";
 import { throttled } from "../shell/fragment.ts";
 import { toast } from "../shell/toast.ts";
 import { type Insertable, namesOfRuns } from "./cell_types.ts";
-import { differencePanel } from "./conflict_panel.ts";
+import { changedElsewhere, conflict } from "./conflict_panel.ts";
 import { EditSession } from "./edit_session.ts";
-import { canMove, firstPlace, freeId, inserted, moved, newCell, removed, replaced } from "./edits.ts";
+import { canMove, firstPlace, freeId, inserted, moved, newCell, removed, replaced, withProse } from "./edits.ts";
+import { HeardStates } from "./heard_states.ts";
 import { History } from "./history.ts";
 import { askWhatToInsert } from "./insert_dialog.ts";
 import * as api from "./notebook_api.ts";
 import { showOutline } from "./outline.ts";
-import { place, PartView, readRendered, type Rendered } from "./part_view.ts";
+import { effectsConfirmed, place, PartView, readRendered, showSelected, type Rendered } from "./part_view.ts";
 import { align, ended, idOf, join, lineEnd, split, type Part } from "./parts.ts";
 import { Saver, saveWords, type SaveState } from "./saver.ts";
 
@@ -39,7 +39,7 @@ export class NotebookPage {
   #selected: PartView | null = null;
   #session: EditSession | null = null;
   readonly #history: History;
-  #states = new Map<string, string>();
+  readonly #heard = new HeardStates();
   #looking: ReturnType<typeof setTimeout> | undefined;
   readonly #renew = throttled(RENEW_MS, () => void this.#runViews());
   readonly lookSoon = throttled(250, () => void this.refresh());
@@ -100,8 +100,9 @@ export class NotebookPage {
     if (!view) return;
     this.#selected = view;
     this.#selectable();
-    if (focus) view.element.focus({ preventScroll: true });
-    if (focus) view.element.scrollIntoView({ block: "nearest" });
+    if (!focus) return;
+    view.element.focus({ preventScroll: true });
+    view.element.scrollIntoView({ block: "nearest" });
   }
 
   /** Selects the part `by` places on, or the first or last. */
@@ -115,13 +116,8 @@ export class NotebookPage {
     return view ? this.#views.indexOf(view) : -1;
   }
 
-  /** One part is in the order of Tab. */
   #selectable(): void {
-    const chosen = this.#selected ?? this.#views[0];
-    for (const view of this.#views) {
-      view.element.tabIndex = view === chosen ? 0 : -1;
-      view.element.classList.toggle("selected", view === this.#selected);
-    }
+    showSelected(this.#views, this.#selected);
   }
 
   // Editing
@@ -162,7 +158,7 @@ export class NotebookPage {
     view.label();
     this.#history.push(this.text, this.#session);
     this.saver.changed();
-    this.on.root.dispatchEvent(new CustomEvent("notebook:history"));
+    this.#tellHistory();
   }
 
   // Changing the list of parts
@@ -199,7 +195,7 @@ export class NotebookPage {
     this.#set(parts, select);
     this.#history.push(this.text);
     this.saver.changed();
-    this.on.root.dispatchEvent(new CustomEvent("notebook:history"));
+    this.#tellHistory();
   }
 
   /** Asks what to insert beside the selected part, and opens its editor. */
@@ -217,7 +213,10 @@ export class NotebookPage {
     const at = Math.max(firstPlace(this.#parts), wanted);
     const end = lineEnd(this.text);
     if (chosen.type === "") {
-      this.#insertText(chosen.body([]), at, end);
+      const words = chosen.body([]);
+      const { parts, at: place } = withProse(this.#parts, words, at, end);
+      this.#change(parts, place);
+      this.edit(this.#selected, words.trim());
       return;
     }
     const newest = (this.on.root.dataset["newest"] ?? "").split(" ").filter((id) => id !== "");
@@ -226,20 +225,6 @@ export class NotebookPage {
     this.#change(inserted(this.#parts, at, cell), at);
     this.edit();
     this.say(`${this.#selected?.name ?? "A cell"} was inserted`);
-  }
-
-  /** Text beside text is one part, so new text goes to its end or start. */
-  #insertText(words: string, at: number, end: string): void {
-    const line = words.replaceAll("\n", end);
-    const before = this.#parts[at - 1];
-    const after = this.#parts[at];
-    if (before?.kind === "prose") {
-      const gap = before.text.endsWith("\n") ? end : end + end;
-      this.#change(replaced(this.#parts, at - 1, { kind: "prose", text: before.text + gap + line }), at - 1);
-    } else if (after?.kind === "prose") {
-      this.#change(replaced(this.#parts, at, { kind: "prose", text: line + end + after.text }), at);
-    } else this.#change(inserted(this.#parts, at, { kind: "prose", text: end + line + end }), at);
-    this.edit(this.#selected, words.trim());
   }
 
   delete(view = this.#selected): void {
@@ -258,6 +243,11 @@ export class NotebookPage {
     const shown = view && this.#views.includes(view) ? view : this.#selected;
     this.select(shown);
     this.say(`${shown?.name ?? "The part"} is now part ${this.#place(shown) + 1} of ${this.#views.length}`);
+  }
+
+  /** The buttons for undo and redo may be of use now, or no longer. */
+  #tellHistory(): void {
+    this.on.root.dispatchEvent(new CustomEvent("notebook:history"));
   }
 
   get canUndo(): boolean {
@@ -283,7 +273,7 @@ export class NotebookPage {
     this.#set(split(text), null);
     this.saver.changed();
     this.select(this.#selected);
-    this.on.root.dispatchEvent(new CustomEvent("notebook:history"));
+    this.#tellHistory();
     this.say(word);
   }
 
@@ -313,11 +303,7 @@ export class NotebookPage {
 
   /** Runs cells by their ids; effects ask first. */
   async runCells(ids: string[]): Promise<void> {
-    const effects = this.#views.filter((view) => ids.includes(view.id) && view.class === "effect");
-    for (const view of effects) {
-      const detail = view.element.dataset["effect"] ?? "It changes something outside this notebook.";
-      if (!(await confirmed(`Run ${view.id}?`, detail, "Run it"))) return;
-    }
+    if (!(await effectsConfirmed(this.#views.filter((view) => ids.includes(view.id))))) return;
     // A cell that is named runs, effect or not; other effects stay as they are.
     await this.#start({ cells: ids });
   }
@@ -342,24 +328,22 @@ export class NotebookPage {
     await this.refresh();
   }
 
-  async #asked(work: () => Promise<unknown>): Promise<void> {
+  /** Whether the server did what it was asked; says why not. */
+  async #asked(work: () => Promise<unknown>): Promise<boolean> {
     try {
       await work();
+      return true;
     } catch (error) {
       toast(error instanceof ApiError ? error.message : String(error), "bad");
+      return false;
     }
   }
 
   /** Sets a control; the answer holds the text with its new value. */
   async setControl(cell: string, value: unknown): Promise<void> {
     if (this.saver.dirty && !(await this.saver.flush())) return;
-    try {
-      const answer = await this.saver.exclusively(() => api.setControl(this.name, cell, value));
-      this.#takeControl(cell, answer);
-    } catch (error) {
-      toast(error instanceof ApiError ? error.message : String(error), "bad");
-      return;
-    }
+    const set = async () => this.#takeControl(cell, await this.saver.exclusively(() => api.setControl(this.name, cell, value)));
+    if (!(await this.#asked(set))) return;
     await this.refresh();
     if (this.#wantsViews()) void this.#runViews();
   }
@@ -375,7 +359,7 @@ export class NotebookPage {
       this.#history.push(this.text, view);
     }
     this.saver.rebase({ etag: answer.etag, text: answer.text });
-    this.on.root.dispatchEvent(new CustomEvent("notebook:history"));
+    this.#tellHistory();
   }
 
   // Following the server
@@ -430,13 +414,12 @@ export class NotebookPage {
 
   #takeFile(rendered: Rendered[], etag: string): void {
     const theirs = { etag, text: join(rendered.map((one) => one.part)) };
-    const { base } = this.saver;
-    if (etag !== base.etag) {
+    if (etag !== this.saver.base.etag) {
       if (this.saver.dirty) {
         if (this.saver.state.kind !== "conflict") this.saver.conflict(theirs);
         return;
       }
-      this.#takeTheirs(theirs, base.text);
+      this.#takeTheirs(theirs, this.saver.base.text);
     }
     const at = align(rendered.map((one) => one.part), this.#parts);
     this.#views.forEach((view, place) => {
@@ -454,14 +437,9 @@ export class NotebookPage {
     else if (session) this.leave(false);
     this.#history.push(theirs.text);
     this.saver.rebase(theirs);
-    this.on.root.dispatchEvent(new CustomEvent("notebook:history"));
+    this.#tellHistory();
     if (before === theirs.text) return;
-    this.#notice(
-      differencePanel("The file was changed elsewhere", "The page shows it as it is now.", before, theirs.text, [
-        { label: "Keep the new text", primary: true, run: () => this.#notice(null) },
-        { label: "Go back to the text before", run: () => this.#restore(before) },
-      ]),
-    );
+    this.#notice(changedElsewhere(before, theirs.text, () => this.#notice(null), () => this.#restore(before)));
     this.say("The file was changed elsewhere; the page shows it as it is now.");
   }
 
@@ -471,27 +449,15 @@ export class NotebookPage {
     this.#set(split(text), null);
     this.#history.push(text);
     this.saver.changed();
-    this.on.root.dispatchEvent(new CustomEvent("notebook:history"));
+    this.#tellHistory();
   }
 
   #showSave(state: SaveState): void {
     setText(this.on.save, saveWords(state));
     this.on.save.dataset["save"] = state.kind;
     if (state.kind !== "conflict") return;
-    const mine = this.text;
     const { theirs } = state;
-    this.#notice(
-      differencePanel(
-        "The file was changed elsewhere while you edited it",
-        "Lines with − are yours, lines with + are in the file. Whatever you choose, Undo brings the other one back.",
-        mine,
-        theirs.text,
-        [
-          { label: "Keep mine", primary: true, run: () => this.#resolve(theirs, this.text) },
-          { label: "Take theirs", run: () => this.#resolve(theirs, theirs.text) },
-        ],
-      ),
-    );
+    this.#notice(conflict(this.text, theirs.text, () => this.#resolve(theirs, this.text), () => this.#resolve(theirs, theirs.text)));
     this.say("The file was changed elsewhere while you edited it. Nothing is saved until you choose.");
     first("#nb-changed-title", HTMLElement, this.on.notices)?.focus();
   }
@@ -502,14 +468,12 @@ export class NotebookPage {
     this.leave(false);
     const mine = this.text;
     const wanted = chosen === theirs.text ? theirs.text : mine;
-    this.#history.push(mine);
-    this.#history.push(theirs.text);
-    this.#history.push(wanted);
+    for (const text of [mine, theirs.text, wanted]) this.#history.push(text);
     this.#set(split(wanted), null);
     this.saver.rebase(theirs);
     void this.saver.flush().then(() => this.refresh());
     this.select(this.#selected ?? this.#views[0] ?? null);
-    this.on.root.dispatchEvent(new CustomEvent("notebook:history"));
+    this.#tellHistory();
   }
 
   #notice(panel: HTMLElement | null): void {
@@ -526,16 +490,7 @@ export class NotebookPage {
 
   /** Says what ended, once. */
   #hearStates(quietly: boolean): void {
-    const told: string[] = [];
-    for (const view of this.#views) {
-      if (view.id === "") continue;
-      const before = this.#states.get(view.id);
-      this.#states.set(view.id, view.state);
-      if (before === undefined || before === view.state) continue;
-      const words = { fresh: "is up to date", failed: "failed", cancelled: "was cancelled", running: "is running" }[view.state];
-      // Views renew themselves all the time; only their failures matter.
-      if (words && (view.class !== "view" || view.state === "failed")) told.push(`${view.id} ${words}`);
-    }
+    const told = this.#heard.news(this.#views);
     if (!quietly && told.length > 0) this.say(told.join(", "));
   }
 

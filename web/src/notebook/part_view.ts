@@ -1,4 +1,5 @@
 // One part on the page: what the server rendered of it, its buttons, and its editor while it is edited.
+import { confirmed } from "../islands/confirm.ts";
 import { all, first, make } from "../shell/dom.ts";
 import type { PartEditor } from "./editor.ts";
 import { folded, idOf, isBlank, textOf, typeOf, type Part } from "./parts.ts";
@@ -216,3 +217,21 @@ export function place(parent: HTMLElement, next: HTMLElement[]): void {
 }
 
 const openOf = (part: Part): string => (part.kind === "cell" ? part.open : "");
+
+/** Marks the selected part. One part is in the order of Tab: that one, or the first. */
+export function showSelected(views: readonly PartView[], selected: PartView | null): void {
+  const reached = selected ?? views[0];
+  for (const view of views) {
+    view.element.tabIndex = view === reached ? 0 : -1;
+    view.element.classList.toggle("selected", view === selected);
+  }
+}
+
+/** Asks for each of the cells that changes something, one after the other, whether it is to run. */
+export async function effectsConfirmed(views: readonly PartView[]): Promise<boolean> {
+  for (const view of views.filter((view) => view.class === "effect")) {
+    const detail = view.element.dataset["effect"] ?? "It changes something outside this notebook.";
+    if (!(await confirmed(`Run ${view.id}?`, detail, "Run it"))) return false;
+  }
+  return true;
+}
