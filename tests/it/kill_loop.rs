@@ -1,13 +1,14 @@
 //! `kill -9` again and again: no acknowledged step is lost, doubled or torn, and in the end the run is
-//! bit for bit the one that was never killed.
+//! bit for bit the one that was never killed: losses and weights.
 //!
 //! `PROTOCLIP_STUDIO_KILLS=1000 cargo test --test it kill_loop -- --nocapture` is the long form.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use protoclip::train::list_checkpoints;
 use protoclip_studio::studio::{DataDir, RunId, RunStore};
 use serde_json::{Value, json};
 
@@ -46,6 +47,18 @@ fn losses(data_dir: &Path, id: &RunId) -> Vec<(u64, u64)> {
         })
         .expect("reads");
     points
+}
+
+fn checkpoint(data_dir: &Path, id: &RunId, step: u64) -> PathBuf {
+    let run = DataDir::open(data_dir).expect("opens").run(id);
+    run.path().join(format!("checkpoints/{step:08}"))
+}
+
+/// Steps of the whole checkpoints of a run, ascending.
+fn checkpoint_steps(data_dir: &Path, id: &RunId) -> Vec<u64> {
+    let run = DataDir::open(data_dir).expect("opens").run(id);
+    let (whole, _) = list_checkpoints(run.path());
+    whole.iter().map(|checkpoint| checkpoint.step).collect()
 }
 
 /// Numbers that look random and are the same each time.
@@ -128,8 +141,27 @@ fn kill_loop_loses_no_acknowledged_step_and_ends_bit_equal() {
         left.len()
     );
 
+    let saved = checkpoint_steps(killed.path(), &id);
+    let newest = saved.last().copied().expect("a checkpoint");
+
     let server = Program::serve_on_one_core(straight.path());
+    let mut settings = settings;
+    // The one to compare stays until it is seen.
+    settings["checkpoints"]["keep_last"] = 20.into();
     let never_killed = server.create(&settings);
+    while !checkpoint_steps(straight.path(), &never_killed).contains(&newest) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // The optimizer's file has its tensors in any order; that they are the same show the losses after it.
+    for file in ["model.safetensors", "state.json"] {
+        let bytes = |folder: &Path, id| std::fs::read(checkpoint(folder, id, newest).join(file));
+        let (left, right) = (
+            bytes(killed.path(), &id),
+            bytes(straight.path(), &never_killed),
+        );
+        let same = left.expect("reads") == right.expect("reads");
+        assert!(same, "{file} of step {newest} is byte for byte the other");
+    }
     let as_far = |run: &Value| {
         run["step"]
             .as_u64()
