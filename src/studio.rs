@@ -68,7 +68,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 use protoclip::analysis::MapFile;
 use protoclip::config::{ConfigErrors, RunConfig};
-use protoclip::device::DeviceChoice;
+use protoclip::device::{DeviceChoice, MachineMemory};
 use protoclip::prototypes::FeatureSnapshot;
 
 pub use augmentation::{AugmentationQuery, LARGEST_PREVIEW, PREVIEWED, VARIANTS, strip_size};
@@ -359,6 +359,7 @@ impl Studio {
             version: env!("CARGO_PKG_VERSION"),
             data_dir: self.data_dir.root().display().to_string(),
             free_bytes: self.data_dir.free_bytes().ok(),
+            memory: MachineMemory::read(),
             device,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
         }

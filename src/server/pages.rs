@@ -12,6 +12,7 @@ mod compare;
 mod data_set;
 mod data_sets;
 mod disagreement;
+mod facts;
 mod figures;
 mod home;
 mod imported;

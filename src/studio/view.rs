@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use protoclip::config::{DataConfig, DataSource, Preset, RunConfig, TeacherKind};
+use protoclip::device::MachineMemory;
 use protoclip::train::ControlValues;
 use serde::Serialize;
 
@@ -188,6 +189,7 @@ pub struct StudioFacts {
     pub version: &'static str,
     pub data_dir: String,
     pub free_bytes: Option<u64>,
+    pub memory: Option<MachineMemory>,
     /// What `auto` means here.
     pub device: String,
     pub threads: usize,

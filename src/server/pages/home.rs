@@ -5,7 +5,8 @@ use axum::extract::State;
 use axum::response::Response;
 use protoclip::train::tag;
 
-use super::figures::{bytes, date_time};
+use super::facts::{Fact, machine};
+use super::figures::date_time;
 use super::notebooks::NotebookRow;
 use super::respond::page;
 use super::run_card::{RunCard, latest};
@@ -45,13 +46,6 @@ struct RecentRun {
     created: String,
     created_iso: String,
 }
-
-#[derive(Debug)]
-pub(super) struct Fact {
-    pub(super) name: &'static str,
-    pub(super) value: String,
-}
-
 /// Runs that ended and are listed on the page.
 const RECENT: usize = 8;
 /// Notebooks that are listed on the page.
@@ -123,21 +117,6 @@ fn notebooks(studio: &Studio) -> Result<Vec<NotebookRow>, StudioError> {
         .into_iter()
         .filter(|n| n.broken.is_none());
     Ok(readable.take(NOTEBOOKS).map(NotebookRow::of).collect())
-}
-
-fn machine(studio: &Studio) -> Vec<Fact> {
-    let facts = studio.facts();
-    let fact = |name, value| Fact { name, value };
-    vec![
-        fact("Device", facts.device),
-        fact("Threads", facts.threads.to_string()),
-        fact(
-            "Free disk",
-            facts.free_bytes.map_or_else(|| "unknown".into(), bytes),
-        ),
-        fact("Data directory", facts.data_dir),
-        fact("Version", facts.version.to_owned()),
-    ]
 }
 
 /// Values spread evenly over the width, the largest at the top.

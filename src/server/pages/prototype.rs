@@ -13,8 +13,8 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::address::{address, percent};
+use super::facts::Fact;
 use super::figures::{NONE, figure, grouped};
-use super::home::Fact;
 use super::prototypes::{
     HealthMark, SampleTile, health_marks, prototype_href, share, space_named, words,
 };

@@ -9,12 +9,12 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
+use super::facts::{Fact, machine};
 use super::figures::{bytes, grouped};
-use super::home::Fact;
 use super::respond::{answer, page};
 use super::shell::{Shell, preferences};
 use crate::server::AppState;
-use crate::studio::{Studio, instructions};
+use crate::studio::Studio;
 
 #[derive(Debug, Template)]
 #[template(path = "pages/settings.html")]
@@ -153,20 +153,4 @@ fn groups(shell: &Shell) -> Vec<Group> {
         }
     };
     preferences::ALL.iter().map(group).collect()
-}
-
-fn machine(studio: &Studio) -> Vec<Fact> {
-    let facts = studio.facts();
-    let fact = |name, value| Fact { name, value };
-    vec![
-        fact("Device of new runs", facts.device),
-        fact("Threads", facts.threads.to_string()),
-        fact("Vector instructions", instructions().join(", ")),
-        fact(
-            "Free disk",
-            facts.free_bytes.map_or_else(|| "unknown".into(), bytes),
-        ),
-        fact("Data directory", facts.data_dir),
-        fact("Version", facts.version.to_owned()),
-    ]
 }

@@ -4,7 +4,7 @@ use sysinfo::{MemoryRefreshKind, Pid, ProcessRefreshKind, ProcessesToUpdate, Sys
 
 /// Main memory and swap, in bytes, within the limits of the container or control group that the
 /// process is in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct MachineMemory {
     /// What the process could have if nothing else ran.
     pub total: u64,
