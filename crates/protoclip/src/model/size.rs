@@ -9,8 +9,7 @@ use super::{Bottleneck, ClipConfig, ImageLayers};
 const FEWEST_TOKENS: f64 = 2.0;
 
 impl ClipConfig {
-    /// Parameters of the whole model: what [`burn::module::Module::num_parameters`] counts once it is
-    /// built.
+    /// Parameters of the whole model: what `num_parameters` of the built [`Clip`](super::Clip) counts.
     pub fn parameters(&self) -> f64 {
         let (embed, text) = (self.embed_dim as f64, &self.text_cfg);
         let width = text.width as f64;
