@@ -115,6 +115,38 @@ pub fn linear<const D: usize>(
     }
 }
 
+/// The activation of a layer, [`gelu`] or [`quick_gelu`] of `x · weight + bias`; shapes as in [`linear`].
+pub fn linear_gelu(
+    x: Tensor<2>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+    quick: bool,
+) -> Tensor<2> {
+    let kind = if quick { Gelu::Quick } else { Gelu::Exact };
+    match bias {
+        Some(bias) if fusible(&x) => fused::activated_linear(x, weight, bias, kind),
+        bias => match kind {
+            Gelu::Exact => gelu(linear(x, weight, bias)),
+            Gelu::Quick => quick_gelu(linear(x, weight, bias)),
+        },
+    }
+}
+
+/// `residual + x · weight + bias`; `residual` is `[rows, output]`.
+pub fn linear_onto(
+    residual: Tensor<2>,
+    x: Tensor<2>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+) -> Tensor<2> {
+    match bias {
+        Some(bias) if fusible(&x) && fusible(&residual) => {
+            fused::linear_onto(residual, x, weight, bias)
+        }
+        bias => residual + linear(x, weight, bias),
+    }
+}
+
 /// Multi-head self-attention on packed queries, keys and values, within each segment.
 ///
 /// `[rows, 3·width]` → `[rows, width]`; `causal` hides later tokens. `heads` must divide the width,

@@ -39,6 +39,23 @@ impl Gelu {
         }
     }
 
+    /// The activation of every number, in its place; by this thread.
+    pub(super) fn apply(self, values: &mut [f32]) {
+        match self {
+            Self::Exact => exact_apply(values),
+            Self::Quick => quick_apply(values),
+        }
+    }
+
+    /// Writes the activation of every number and puts its slope in the number's place; by this thread.
+    pub(super) fn apply_keeping_slope(self, x: &mut [f32], y: &mut [MaybeUninit<f32>]) {
+        assert_eq!(x.len(), y.len(), "one result for each element");
+        match self {
+            Self::Exact => exact_with_slope(x, y),
+            Self::Quick => quick_with_slope(x, y),
+        }
+    }
+
     /// The gradient by `x`, given that by the output.
     #[allow(unsafe_code, reason = "the result is written piece by piece")]
     pub(super) fn backward(self, x: &[f32], gradient: &[f32]) -> Vec<f32> {
@@ -63,12 +80,37 @@ multiversion! {
     fn exact_backward(x: &[f32], gradient: &[f32], by_x: &mut [MaybeUninit<f32>]) = exact_backward_loop;
     fn quick_forward(x: &[f32], y: &mut [MaybeUninit<f32>]) = quick_forward_loop;
     fn quick_backward(x: &[f32], gradient: &[f32], by_x: &mut [MaybeUninit<f32>]) = quick_backward_loop;
+    fn exact_apply(values: &mut [f32]) = exact_apply_loop;
+    fn quick_apply(values: &mut [f32]) = quick_apply_loop;
+    fn exact_with_slope(x: &mut [f32], y: &mut [MaybeUninit<f32>]) = exact_with_slope_loop;
+    fn quick_with_slope(x: &mut [f32], y: &mut [MaybeUninit<f32>]) = quick_with_slope_loop;
+}
+
+/// `x·Φ(x)` and its slope `Φ(x) + x·φ(x)`.
+#[inline(always)]
+fn exact<const FMA: bool>(x: f32) -> (f32, f32) {
+    let (distribution, density) = normal::<FMA>(x);
+    (x * distribution, fma::<FMA>(x, density, distribution))
+}
+
+/// `x·s` with `s = σ(1.702x)`, and its slope `s + 1.702x·s·(1 − s)`.
+#[inline(always)]
+fn quick<const FMA: bool>(x: f32) -> (f32, f32) {
+    let s = sigmoid::<FMA>(QUICK_SLOPE * x);
+    (x * s, fma::<FMA>(QUICK_SLOPE * x * s, 1.0 - s, s))
 }
 
 #[inline(always)]
 fn exact_forward_loop<const FMA: bool>(x: &[f32], y: &mut [MaybeUninit<f32>]) {
     for (y, &x) in y.iter_mut().zip(x) {
-        y.write(x * normal::<FMA>(x).0);
+        y.write(exact::<FMA>(x).0);
+    }
+}
+
+#[inline(always)]
+fn quick_forward_loop<const FMA: bool>(x: &[f32], y: &mut [MaybeUninit<f32>]) {
+    for (y, &x) in y.iter_mut().zip(x) {
+        y.write(quick::<FMA>(x).0);
     }
 }
 
@@ -79,15 +121,7 @@ fn exact_backward_loop<const FMA: bool>(
     by_x: &mut [MaybeUninit<f32>],
 ) {
     for ((by_x, &x), &gradient) in by_x.iter_mut().zip(x).zip(gradient) {
-        let (distribution, density) = normal::<FMA>(x);
-        by_x.write(gradient * fma::<FMA>(x, density, distribution));
-    }
-}
-
-#[inline(always)]
-fn quick_forward_loop<const FMA: bool>(x: &[f32], y: &mut [MaybeUninit<f32>]) {
-    for (y, &x) in y.iter_mut().zip(x) {
-        y.write(x * sigmoid::<FMA>(QUICK_SLOPE * x));
+        by_x.write(gradient * exact::<FMA>(x).1);
     }
 }
 
@@ -98,8 +132,39 @@ fn quick_backward_loop<const FMA: bool>(
     by_x: &mut [MaybeUninit<f32>],
 ) {
     for ((by_x, &x), &gradient) in by_x.iter_mut().zip(x).zip(gradient) {
-        let s = sigmoid::<FMA>(QUICK_SLOPE * x);
-        by_x.write(gradient * fma::<FMA>(QUICK_SLOPE * x * s, 1.0 - s, s));
+        by_x.write(gradient * quick::<FMA>(x).1);
+    }
+}
+
+#[inline(always)]
+fn exact_apply_loop<const FMA: bool>(values: &mut [f32]) {
+    for x in values {
+        *x = exact::<FMA>(*x).0;
+    }
+}
+
+#[inline(always)]
+fn quick_apply_loop<const FMA: bool>(values: &mut [f32]) {
+    for x in values {
+        *x = quick::<FMA>(*x).0;
+    }
+}
+
+#[inline(always)]
+fn exact_with_slope_loop<const FMA: bool>(x: &mut [f32], y: &mut [MaybeUninit<f32>]) {
+    for (x, y) in x.iter_mut().zip(y) {
+        let (value, slope) = exact::<FMA>(*x);
+        y.write(value);
+        *x = slope;
+    }
+}
+
+#[inline(always)]
+fn quick_with_slope_loop<const FMA: bool>(x: &mut [f32], y: &mut [MaybeUninit<f32>]) {
+    for (x, y) in x.iter_mut().zip(y) {
+        let (value, slope) = quick::<FMA>(*x);
+        y.write(value);
+        *x = slope;
     }
 }
 
@@ -126,5 +191,20 @@ mod tests {
         close(&Gelu::Quick.forward(&x), &portable);
         quick_backward_loop::<false>(&x, &g, overwrite(&mut portable));
         close(&Gelu::Quick.backward(&x, &g), &portable);
+    }
+
+    #[test]
+    fn in_place_values_and_slopes_are_those_of_the_two_passes() {
+        let x: Vec<f32> = (0..1001).map(|i| (i as f32 - 500.0) / 60.0).collect();
+        let ones = vec![1.0; x.len()];
+        for kind in [Gelu::Exact, Gelu::Quick] {
+            let mut applied = x.clone();
+            kind.apply(&mut applied);
+            assert_eq!(applied, kind.forward(&x));
+            let (mut slope, mut y) = (x.clone(), vec![0.0; x.len()]);
+            kind.apply_keeping_slope(&mut slope, overwrite(&mut y));
+            assert_eq!(y, applied);
+            assert_eq!(slope, kind.backward(&x, &ones));
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::mem::MaybeUninit;
 use rayon::prelude::*;
 
 use super::Segments;
-use super::buffer::{overwrite, pieces, written};
+use super::buffer::{initialised, overwrite, pieces, written};
 use super::elementary::dot;
 use super::multiversion::multiversion;
 use super::product::{Matrix, Target, Threads, multiply};
@@ -111,7 +111,9 @@ impl AttentionShape {
                 Threads::One,
                 Precision::F32,
             );
-            let p = initialised(p);
+            #[allow(unsafe_code, reason = "the product wrote it")]
+            // SAFETY: the product wrote all scores of the head.
+            let p = unsafe { initialised(p) };
             softmax_of_seen(p, tokens, self.causal, self.scale());
             let target = Target {
                 values: &mut output[head * self.head_width..],
@@ -199,13 +201,6 @@ impl AttentionShape {
             write(scores.transpose(), query, 1);
         }
     }
-}
-
-/// The same numbers, readable.
-#[allow(unsafe_code, reason = "a product wrote them just before")]
-fn initialised(values: &mut [MaybeUninit<f32>]) -> &mut [f32] {
-    // SAFETY: both callers' products wrote every element of the slice.
-    unsafe { &mut *(std::ptr::from_mut(values) as *mut [f32]) }
 }
 
 multiversion! {

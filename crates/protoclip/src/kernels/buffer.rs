@@ -24,6 +24,16 @@ pub(super) fn overwrite(values: &mut [f32]) -> &mut [MaybeUninit<f32>] {
     unsafe { &mut *(std::ptr::from_mut(values) as *mut [MaybeUninit<f32>]) }
 }
 
+/// What was written, as numbers.
+///
+/// # Safety
+/// Every element must have been written.
+#[allow(unsafe_code, reason = "the caller promises what the type cannot")]
+pub(super) unsafe fn initialised(values: &mut [MaybeUninit<f32>]) -> &mut [f32] {
+    // SAFETY: f32 and MaybeUninit<f32> have the same layout, and all elements hold numbers.
+    unsafe { &mut *(std::ptr::from_mut(values) as *mut [f32]) }
+}
+
 /// Cuts `values` into consecutive pieces of these lengths, which must fit.
 pub(super) fn pieces<T>(
     values: &mut [T],

@@ -6,21 +6,86 @@
 
 use rayon::prelude::*;
 
+use super::activation::Gelu;
+use super::buffer::written;
 use super::multiversion::multiversion;
-use super::product::{Matrix, Threads};
+use super::product::{Matrix, Repeated, times_and_sums};
 use crate::config::Precision;
 
 /// Elements per parallel piece.
 const PIECE: usize = 1 << 14;
 
-/// `x [rows, input] · weight [input, output] + bias [output]`; `input` is not 0.
-pub(super) fn forward(x: &[f32], weight: &[f32], bias: &[f32], precision: Precision) -> Vec<f32> {
+/// Output of a layer with an activation, and the activation's slope; both `[rows, output]`.
+#[derive(Debug)]
+pub(super) struct Activated {
+    pub(super) output: Vec<f32>,
+    pub(super) slope: Vec<f32>,
+}
+
+/// Gradients of a layer by its parameters.
+#[derive(Debug)]
+pub(super) struct ParameterGradients {
+    /// `[input, output]`
+    pub(super) weight: Vec<f32>,
+    /// `[output]`
+    pub(super) bias: Vec<f32>,
+}
+
+/// `x [rows, input] · weight [input, output] + bias [output]`, and `residual [rows, output]` on top; `input`
+/// is not 0.
+pub(super) fn forward(
+    x: &[f32],
+    weight: &[f32],
+    bias: &[f32],
+    residual: Option<&[f32]>,
+    precision: Precision,
+) -> Vec<f32> {
     let weight = Matrix::new(weight, bias.len());
-    let mut y = Matrix::new(x, weight.rows).times(weight, Threads::Pool, precision);
-    y.par_chunks_mut(piece(bias.len())).for_each(|rows| {
-        add_to_rows(rows, bias);
-    });
-    y
+    block_by_block(x, weight, Some(bias), residual, precision, |_| ())
+}
+
+/// The activation of `x · weight + bias`.
+pub(super) fn forward_activated(
+    x: &[f32],
+    weight: &[f32],
+    bias: &[f32],
+    kind: Gelu,
+    precision: Precision,
+) -> Vec<f32> {
+    let weight = Matrix::new(weight, bias.len());
+    block_by_block(x, weight, Some(bias), None, precision, |y| kind.apply(y))
+}
+
+/// The same with the activation's slope, for the backward pass.
+#[allow(unsafe_code, reason = "both results are written block by block")]
+pub(super) fn forward_activated_with_slope(
+    x: &[f32],
+    weight: &[f32],
+    bias: &[f32],
+    kind: Gelu,
+    precision: Precision,
+) -> Activated {
+    let (input, width) = (weight.len() / bias.len(), bias.len());
+    let (rows, right) = (x.len() / input, Matrix::new(weight, width));
+    let right = Repeated::new(right, Some(bias), precision);
+    let block = right.rows_of_block(rows);
+    let mut slope = Vec::new();
+    // SAFETY: the blocks cover both results; a product writes every element of one of them and the
+    // activation every element of the other.
+    let output = unsafe {
+        written(rows * width, |output| {
+            slope = written(rows * width, |hidden| {
+                let results = output.par_chunks_mut(block * width);
+                let results = results.zip(hidden.par_chunks_mut(block * width));
+                let blocks = results.zip(x.par_chunks(block * input));
+                blocks.for_each(|((output, hidden), x)| {
+                    let hidden = right.multiply(x, None, hidden);
+                    kind.apply_keeping_slope(hidden, output);
+                });
+            });
+        })
+    };
+    Activated { output, slope }
 }
 
 /// The gradient by `x`, given that by the output, `[rows, output]`.
@@ -30,24 +95,74 @@ pub(super) fn backward_input(
     output: usize,
     precision: Precision,
 ) -> Vec<f32> {
-    let weight = Matrix::new(weight, output);
-    Matrix::new(gradient, output).times(weight.transpose(), Threads::Pool, precision)
+    let weight = Matrix::new(weight, output).transpose();
+    block_by_block(gradient, weight, None, None, precision, |_| ())
 }
 
-/// The gradient by the weight, `[input, output]`.
-pub(super) fn backward_weight(
+/// The gradients by the weight and the bias.
+pub(super) fn backward_parameters(
     x: &[f32],
     gradient: &[f32],
     output: usize,
     precision: Precision,
-) -> Vec<f32> {
-    let gradient = Matrix::new(gradient, output);
-    let x = Matrix::new(x, x.len() / gradient.rows);
-    x.transpose().times(gradient, Threads::Pool, precision)
+) -> ParameterGradients {
+    let right = Matrix::new(gradient, output);
+    let x = Matrix::new(x, x.len() / right.rows);
+    let (weight, sums) = times_and_sums(x.transpose(), right, precision);
+    let bias = sums.unwrap_or_else(|| column_sums(gradient, output));
+    ParameterGradients { weight, bias }
 }
 
-/// The gradient by the bias: sums of the columns, in an order that the shape alone decides.
-pub(super) fn backward_bias(gradient: &[f32], output: usize) -> Vec<f32> {
+/// The gradient by a layer before its activation, from that by its output.
+#[allow(unsafe_code, reason = "the result is written piece by piece")]
+pub(super) fn backward_activation(gradient: &[f32], slope: &[f32]) -> Vec<f32> {
+    assert_eq!(gradient.len(), slope.len(), "one slope for each element");
+    // SAFETY: the pieces cover the result, and the loop writes every element of one.
+    unsafe {
+        written(gradient.len(), |result| {
+            let pieces = result.par_chunks_mut(PIECE);
+            let pieces = pieces
+                .zip(gradient.par_chunks(PIECE))
+                .zip(slope.par_chunks(PIECE));
+            pieces.for_each(|((result, gradient), slope)| {
+                for ((result, gradient), slope) in result.iter_mut().zip(gradient).zip(slope) {
+                    result.write(gradient * slope);
+                }
+            });
+        })
+    }
+}
+
+/// `x · weight + bias + residual`, with `finish` for each block of rows while it is in the cache.
+#[allow(unsafe_code, reason = "the result is written block by block")]
+fn block_by_block(
+    x: &[f32],
+    weight: Matrix<'_>,
+    bias: Option<&[f32]>,
+    residual: Option<&[f32]>,
+    precision: Precision,
+    finish: impl Fn(&mut [f32]) + Sync,
+) -> Vec<f32> {
+    let (input, width) = (weight.rows, weight.columns);
+    let rows = x.len() / input;
+    let right = Repeated::new(weight, bias, precision);
+    let block = right.rows_of_block(rows);
+    // SAFETY: the blocks cover the result, and a product writes every element of one.
+    unsafe {
+        written(rows * width, |output| {
+            let blocks = output.par_chunks_mut(block * width);
+            let blocks = blocks.zip(x.par_chunks(block * input)).enumerate();
+            blocks.for_each(|(index, (output, x))| {
+                let start = index * block * width;
+                let residual = residual.map(|all| &all[start..start + output.len()]);
+                finish(right.multiply(x, residual, output));
+            });
+        })
+    }
+}
+
+/// Sums of the columns, in an order that the shape alone decides.
+fn column_sums(gradient: &[f32], output: usize) -> Vec<f32> {
     let partial: Vec<Vec<f32>> = gradient
         .par_chunks(piece(output))
         .map(|rows| {
@@ -65,6 +180,7 @@ pub(super) fn backward_bias(gradient: &[f32], output: usize) -> Vec<f32> {
 
 multiversion! {
     fn add_to_rows(rows: &mut [f32], bias: &[f32]) = add_to_rows_loop;
+    fn add_all(values: &mut [f32], more: &[f32]) = add_all_loop;
     fn sum_rows(rows: &[f32], sums: &mut [f32]) = sum_rows_loop;
 }
 
@@ -74,6 +190,14 @@ fn add_to_rows_loop<const FMA: bool>(rows: &mut [f32], bias: &[f32]) {
         for (y, bias) in row.iter_mut().zip(bias) {
             *y += bias;
         }
+    }
+}
+
+/// Adds numbers to numbers.
+#[inline(always)]
+fn add_all_loop<const FMA: bool>(values: &mut [f32], more: &[f32]) {
+    for (value, more) in values.iter_mut().zip(more) {
+        *value += more;
     }
 }
 
@@ -97,17 +221,29 @@ mod tests {
 
     #[test]
     fn all_four_results_follow_their_definitions() {
-        for [rows, input, output] in [[1, 1, 1], [5, 3, 7], [40, 17, 33], [130, 96, 100]] {
+        let sizes = [
+            [1, 1, 1],
+            [5, 3, 7],
+            [40, 17, 33],
+            [130, 96, 100],
+            [700, 530, 20],
+        ];
+        // Small integers are bfloat16 numbers, too.
+        let precisions = [Precision::F32, Precision::Bf16];
+        for ([rows, input, output], precision) in sizes
+            .into_iter()
+            .flat_map(|size| precisions.map(|p| (size, p)))
+        {
             let series = |seed: usize, n: usize| -> Vec<f32> {
                 (0..n).map(|i| ((i * seed) % 7) as f32 - 3.0).collect()
             };
             let (x, weight) = (series(5, rows * input), series(3, input * output));
             let (bias, gradient) = (series(11, output), series(13, rows * output));
             // Small integers: every order of additions gives the same number.
-            let y = forward(&x, &weight, &bias, Precision::F32);
-            let by_x = backward_input(&gradient, &weight, output, Precision::F32);
-            let by_weight = backward_weight(&x, &gradient, output, Precision::F32);
-            let by_bias = backward_bias(&gradient, output);
+            let y = forward(&x, &weight, &bias, None, precision);
+            let by_x = backward_input(&gradient, &weight, output, precision);
+            let by = backward_parameters(&x, &gradient, output, precision);
+            let (by_weight, by_bias) = (by.weight, by.bias);
             for r in 0..rows {
                 for o in 0..output {
                     let sum: f32 = (0..input)

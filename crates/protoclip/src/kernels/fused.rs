@@ -64,6 +64,45 @@ pub(super) fn linear<const D: usize>(
     ))
 }
 
+/// The activation of `[rows, input] · [input, output] + [output]`.
+pub(super) fn activated_linear(
+    x: Tensor<2>,
+    weight: Tensor<2>,
+    bias: Tensor<1>,
+    kind: Gelu,
+) -> Tensor<2> {
+    let (x, weight, bias) = (
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        bias.into_dispatch(),
+    );
+    Tensor::from_dispatch(<Dispatch as FusedOps>::fused_activated_linear(
+        x,
+        weight,
+        bias,
+        kind,
+        precision::current(),
+    ))
+}
+
+/// `residual + x · weight + bias`; `residual` is `[rows, output]`.
+pub(super) fn linear_onto(
+    residual: Tensor<2>,
+    x: Tensor<2>,
+    weight: Tensor<2>,
+    bias: Tensor<1>,
+) -> Tensor<2> {
+    let (residual, x) = (residual.into_dispatch(), x.into_dispatch());
+    let (weight, bias) = (weight.into_dispatch(), bias.into_dispatch());
+    Tensor::from_dispatch(<Dispatch as FusedOps>::fused_linear_onto(
+        residual,
+        x,
+        weight,
+        bias,
+        precision::current(),
+    ))
+}
+
 /// `[rows, 3·width]` → `[rows, width]`.
 pub(super) fn attention(
     packed: Tensor<2>,
@@ -126,6 +165,20 @@ pub(super) trait FusedOps: Backend {
         bias: FloatTensor<Self>,
         precision: Precision,
     ) -> FloatTensor<Self>;
+    fn fused_activated_linear(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        kind: Gelu,
+        precision: Precision,
+    ) -> FloatTensor<Self>;
+    fn fused_linear_onto(
+        residual: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        precision: Precision,
+    ) -> FloatTensor<Self>;
     fn fused_attention(packed: FloatTensor<Self>, shape: AttentionShape) -> FloatTensor<Self>;
     fn fused_pooling(
         queries: FloatTensor<Self>,
@@ -164,11 +217,39 @@ impl FusedOps for Flex {
         precision: Precision,
     ) -> FlexTensor {
         let (x, weight, bias) = (contiguous(x), contiguous(weight), contiguous(bias));
-        let y = dense::forward(values(&x), values(&weight), values(&bias), precision);
-        let mut shape = x.layout().shape().clone();
-        let last = shape.num_dims() - 1;
-        shape[last] = last_dim(&weight);
-        shaped(shape, y)
+        let (w, b) = (values(&weight), values(&bias));
+        of_layer(
+            &x,
+            &weight,
+            dense::forward(values(&x), w, b, None, precision),
+        )
+    }
+
+    fn fused_activated_linear(
+        x: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        kind: Gelu,
+        precision: Precision,
+    ) -> FlexTensor {
+        let (x, weight, bias) = (contiguous(x), contiguous(weight), contiguous(bias));
+        let (w, b) = (values(&weight), values(&bias));
+        let y = dense::forward_activated(values(&x), w, b, kind, precision);
+        of_layer(&x, &weight, y)
+    }
+
+    fn fused_linear_onto(
+        residual: FlexTensor,
+        x: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        precision: Precision,
+    ) -> FlexTensor {
+        let (x, weight, bias) = (contiguous(x), contiguous(weight), contiguous(bias));
+        let residual = contiguous(residual);
+        let (w, b) = (values(&weight), values(&bias));
+        let y = dense::forward(values(&x), w, b, Some(values(&residual)), precision);
+        of_layer(&x, &weight, y)
     }
 
     fn fused_attention(packed: FlexTensor, shape: AttentionShape) -> FlexTensor {
@@ -192,6 +273,14 @@ impl FusedOps for Flex {
         let rows = lookup.forward(values(&table), width);
         shaped(Shape::new([rows.len() / width, width]), rows)
     }
+}
+
+/// Output of a layer, whose last dimension is that of the weight.
+pub(super) fn of_layer(x: &FlexTensor, weight: &FlexTensor, output: Vec<f32>) -> FlexTensor {
+    let mut shape = x.layout().shape().clone();
+    let last = shape.num_dims() - 1;
+    shape[last] = last_dim(weight);
+    shaped(shape, output)
 }
 
 /// Attention output for packed input `[rows, 3·width]`.

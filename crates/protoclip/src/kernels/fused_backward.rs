@@ -1,6 +1,8 @@
 //! Backward passes of the fused operations: what each keeps from the forward pass and what it
 //! gives to its parents.
 
+mod layers;
+
 use std::sync::Arc;
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -18,7 +20,7 @@ use super::embedding::Lookup;
 use super::flex_tensor::{contiguous, last_dim, shaped, shaped_like, values};
 use super::fused::{FusedOps, attended};
 use super::pooling_attention::PoolingShape;
-use super::{dense, row_gradient, row_norm, row_softmax};
+use super::{row_gradient, row_norm, row_softmax};
 use crate::config::Precision;
 
 impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
@@ -71,14 +73,27 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
         bias: FloatTensor<Self>,
         precision: Precision,
     ) -> FloatTensor<Self> {
-        let nodes = [x.node(), weight.node(), bias.node()];
-        let x = contiguous(x.into_primitive());
-        let weight = contiguous(weight.into_primitive());
-        let y = Flex::fused_linear(x.clone(), weight.clone(), bias.into_primitive(), precision);
-        match LinearStep.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(step) => step.finish((x, weight, precision), y),
-            OpsKind::UnTracked(step) => step.finish(y),
-        }
+        layers::linear::<C>(x, weight, bias, precision)
+    }
+
+    fn fused_activated_linear(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        kind: Gelu,
+        precision: Precision,
+    ) -> FloatTensor<Self> {
+        layers::activated_linear::<C>(x, weight, bias, kind, precision)
+    }
+
+    fn fused_linear_onto(
+        residual: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        precision: Precision,
+    ) -> FloatTensor<Self> {
+        layers::linear_onto::<C>(residual, x, weight, bias, precision)
     }
 
     fn fused_attention(packed: FloatTensor<Self>, shape: AttentionShape) -> FloatTensor<Self> {
@@ -272,38 +287,5 @@ impl Backward<Flex, 1> for EmbeddingStep {
             let packed = row_gradient::pack(&lookup.used, &by_used, width);
             shaped(Shape::new([lookup.used.len(), 1 + width]), packed)
         });
-    }
-}
-
-#[derive(Debug)]
-struct LinearStep;
-
-impl Backward<Flex, 3> for LinearStep {
-    /// Input, weight, precision.
-    type State = (FlexTensor, FlexTensor, Precision);
-
-    fn backward(
-        self,
-        ops: Ops<Self::State, 3>,
-        gradients: &mut Gradients,
-        _checkpointer: &mut Checkpointer,
-    ) {
-        let (x, weight, precision) = ops.state;
-        let [by_x, by_weight, by_bias] = ops.parents;
-        let gradient = contiguous(gradients.consume::<Flex>(&ops.node));
-        let (gradient, output) = (values(&gradient), last_dim(&weight));
-        if let Some(parent) = by_x {
-            let result = dense::backward_input(gradient, values(&weight), output, precision);
-            gradients.register::<Flex>(parent.id, shaped_like(&x, result));
-        }
-        if let Some(parent) = by_weight {
-            let result = dense::backward_weight(values(&x), gradient, output, precision);
-            gradients.register::<Flex>(parent.id, shaped_like(&weight, result));
-        }
-        if let Some(parent) = by_bias {
-            let result = dense::backward_bias(gradient, output);
-            let result = shaped(Shape::new([output]), result);
-            gradients.register::<Flex>(parent.id, result);
-        }
     }
 }

@@ -1,4 +1,15 @@
-//! Matrix products straight into their place, with the very crate that burn-flex multiplies with.
+//! Matrix products straight into their place: by [`blocked`] where the CPU suits it, else with the very crate
+//! that burn-flex multiplies with.
+
+#[cfg(target_arch = "x86_64")]
+mod blocked;
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code, reason = "vectors are read and written by address")]
+mod packing;
+mod repeated;
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code, reason = "operands are read and written by address")]
+mod tile;
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -9,8 +20,14 @@ use super::bf16_product;
 use super::buffer::{overwrite, written};
 use crate::config::Precision;
 
+pub(super) use repeated::Repeated;
+
 /// Multiplications from which a product is spread over threads.
 const PARALLEL: usize = 1 << 20;
+
+/// Multiplications from which [`blocked`] is faster than the crate, and the least size of each side.
+#[cfg(target_arch = "x86_64")]
+const BLOCKED: (usize, usize) = (1 << 16, 4);
 
 /// A matrix inside a slice: element (i, j) at `i·row_stride + j·column_stride`.
 #[derive(Debug, Clone, Copy)]
@@ -162,6 +179,30 @@ pub(super) fn multiply(
     product(left, right, target, false, threads, precision);
 }
 
+/// `left · right`, row-major, and the sums of the right operand's columns if `sums` can be had on the way.
+pub(super) fn times_and_sums(
+    left: Matrix<'_>,
+    right: Matrix<'_>,
+    precision: Precision,
+) -> (Vec<f32>, Option<Vec<f32>>) {
+    #[cfg(target_arch = "x86_64")]
+    if precision == Precision::F32 && blocked::usable() && left.columns > 0 {
+        let mut sums = None;
+        let size = left.rows * right.columns;
+        let threads = rayon::current_num_threads();
+        #[allow(unsafe_code, reason = "the product writes all of its target")]
+        // SAFETY: `multiply_and_sum` writes all rows and columns, without gaps between them.
+        let product = unsafe {
+            written(size, |values| {
+                let target = Target::rows(values, right.columns);
+                sums = Some(blocked::multiply_and_sum(left, right, target, threads));
+            })
+        };
+        return (product, sums);
+    }
+    (left.times(right, Threads::Pool, precision), None)
+}
+
 /// Adds `left · right` to `target`, which holds numbers already.
 pub(super) fn multiply_add(
     left: Matrix<'_>,
@@ -208,7 +249,6 @@ fn product(
 }
 
 /// The product in f32 of sizes that are not 0 and fit; with `add` the target holds numbers.
-#[allow(unsafe_code, reason = "gemm takes pointers")]
 pub(super) fn multiply_f32(
     left: Matrix<'_>,
     right: Matrix<'_>,
@@ -217,11 +257,31 @@ pub(super) fn multiply_f32(
     threads: Threads,
 ) {
     let (m, n, k) = (left.rows, right.columns, left.columns);
+    let threads = match threads {
+        Threads::Pool if m * n * k >= PARALLEL => rayon::current_num_threads(),
+        _ => 1,
+    };
+    #[cfg(target_arch = "x86_64")]
+    if blocked::usable() && m * n * k >= BLOCKED.0 && m.min(n).min(k) >= BLOCKED.1 {
+        return blocked::multiply(left, right, target, add, threads);
+    }
+    multiply_by_crate(left, right, target, add, threads);
+}
+
+#[allow(unsafe_code, reason = "gemm takes pointers")]
+fn multiply_by_crate(
+    left: Matrix<'_>,
+    right: Matrix<'_>,
+    target: Target<'_>,
+    add: bool,
+    threads: usize,
+) {
+    let (m, n, k) = (left.rows, right.columns, left.columns);
     let needed = (m - 1) * target.row_stride + n;
     assert!(needed <= target.values.len() && k == right.rows);
     let parallelism = match threads {
-        Threads::Pool if m * n * k >= PARALLEL => Parallelism::Rayon(0),
-        _ => Parallelism::None,
+        1 => Parallelism::None,
+        threads => Parallelism::Rayon(threads),
     };
     // SAFETY: a `Matrix` lies inside its slice and `needed` shows the same of the target, whose rows
     // do not overlap; gemm reads the target only when adding, and then it was initialised.
@@ -249,3 +309,6 @@ pub(super) fn multiply_f32(
         );
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use burn::nn::Linear;
 use burn::tensor::Tensor;
 
 use super::parameter_init::ParameterInit;
-use super::transformer::dense;
+use super::transformer::dense_onto;
 use crate::kernels::{self, Segments};
 
 /// Multi-head self-attention; queries, keys and values come from one packed projection.
@@ -53,20 +53,28 @@ impl MultiHeadAttention {
         }
     }
 
-    /// `[rows, width]` → the same shape, within each segment; `causal` hides later tokens.
-    pub fn forward(&self, x: Tensor<2>, segments: &Segments, causal: bool) -> Tensor<2> {
+    /// `residual` plus what the tokens of `x` read, all `[rows, width]`, within each segment; `causal`
+    /// hides later tokens.
+    pub fn forward_onto(
+        &self,
+        residual: Tensor<2>,
+        x: Tensor<2>,
+        segments: &Segments,
+        causal: bool,
+    ) -> Tensor<2> {
         let bias = self.in_proj_bias.val();
         let packed = kernels::linear(x, self.in_proj_weight.val(), Some(bias));
         let attended = kernels::attention(packed, segments, self.heads, causal);
-        dense(&self.out_proj, attended)
+        dense_onto(residual, &self.out_proj, attended)
     }
 
-    /// What one token of each segment reads from the whole segment.
+    /// `residual` plus what one token of each segment reads from the whole segment.
     ///
-    /// `readers` `[segments, width]` are rows of `x` `[rows, width]`; the result has their shape.
-    /// Nothing is computed for tokens that do not ask.
-    pub fn forward_readers(
+    /// `readers` `[segments, width]` are rows of `x` `[rows, width]`; `residual` and the result have their
+    /// shape. Nothing is computed for tokens that do not ask.
+    pub fn forward_readers_onto(
         &self,
+        residual: Tensor<2>,
         readers: Tensor<2>,
         x: Tensor<2>,
         segments: &Segments,
@@ -81,6 +89,6 @@ impl MultiHeadAttention {
         let queries = project(readers, 0..width);
         let keys_values = project(x, width..3 * width);
         let read = kernels::pooling_attention(queries, keys_values, segments, self.heads);
-        dense(&self.out_proj, read)
+        dense_onto(residual, &self.out_proj, read)
     }
 }

@@ -105,8 +105,9 @@ impl ResidualAttentionBlock {
 
     /// `[rows, width]` → the same shape.
     pub fn forward(&self, x: Tensor<2>, segments: &Segments, causal: bool) -> Tensor<2> {
-        let x = x.clone() + self.attn.forward(self.ln_1.forward(x), segments, causal);
-        x.clone() + self.mlp.forward(self.ln_2.forward(x))
+        let normalised = self.ln_1.forward(x.clone());
+        let x = self.attn.forward_onto(x, normalised, segments, causal);
+        self.mlp.forward_onto(x.clone(), self.ln_2.forward(x))
     }
 
     fn forward_readers(
@@ -117,9 +118,11 @@ impl ResidualAttentionBlock {
     ) -> Tensor<2> {
         let normalised = self.ln_1.forward(x.clone());
         let asking = normalised.clone().select(0, readers.clone());
-        let read = self.attn.forward_readers(asking, normalised, segments);
-        let x = x.select(0, readers) + read;
-        x.clone() + self.mlp.forward(self.ln_2.forward(x))
+        let x = x.select(0, readers);
+        let x = self
+            .attn
+            .forward_readers_onto(x, asking, normalised, segments);
+        self.mlp.forward_onto(x.clone(), self.ln_2.forward(x))
     }
 }
 
@@ -136,13 +139,10 @@ impl Mlp {
         }
     }
 
-    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let hidden = dense(&self.c_fc, x);
-        let hidden = match self.quick_gelu {
-            true => kernels::quick_gelu(hidden),
-            false => kernels::gelu(hidden),
-        };
-        dense(&self.c_proj, hidden)
+    fn forward_onto(&self, residual: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
+        let bias = self.c_fc.bias.as_ref().map(Param::val);
+        let hidden = kernels::linear_gelu(x, self.c_fc.weight.val(), bias, self.quick_gelu);
+        dense_onto(residual, &self.c_proj, hidden)
     }
 }
 
@@ -165,4 +165,10 @@ pub(super) fn linear_init(shape: [usize; 2], std: Option<f64>, init: &ParameterI
 pub(super) fn dense<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
     let bias = layer.bias.as_ref().map(Param::val);
     kernels::linear(x, layer.weight.val(), bias)
+}
+
+/// `residual + x · weight + bias`, `[rows, input]` → `[rows, output]`.
+pub(super) fn dense_onto(residual: Tensor<2>, layer: &Linear, x: Tensor<2>) -> Tensor<2> {
+    let bias = layer.bias.as_ref().map(Param::val);
+    kernels::linear_onto(residual, x, layer.weight.val(), bias)
 }

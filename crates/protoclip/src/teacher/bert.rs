@@ -92,15 +92,21 @@ impl Layer {
         let attended = kernels::attention(packed, segments, heads, false);
         let x = self
             .attention_norm
-            .forward(x + self.attention_output.forward(attended));
-        let inner = kernels::gelu(self.intermediate.forward(x.clone()));
-        self.output_norm.forward(x + self.output.forward(inner))
+            .forward(self.attention_output.forward_onto(x, attended));
+        let Dense { weight, bias } = &self.intermediate;
+        let (weight, bias) = (weight.clone(), Some(bias.clone()));
+        let inner = kernels::linear_gelu(x.clone(), weight, bias, false);
+        self.output_norm.forward(self.output.forward_onto(x, inner))
     }
 }
 
 impl Dense {
     fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         kernels::linear(x, self.weight.clone(), Some(self.bias.clone()))
+    }
+
+    fn forward_onto(&self, residual: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
+        kernels::linear_onto(residual, x, self.weight.clone(), Some(self.bias.clone()))
     }
 }
 

@@ -142,22 +142,77 @@ fn layer_norm_and_all_its_gradients_agree_with_burn() {
     }
 }
 
-#[test]
-fn linear_and_all_its_gradients_agree_with_burn() {
-    let x = random([6, 5, 37], 1).require_grad();
-    let weight = random([37, 21], 2).require_grad();
-    let bias = random([21], 3).require_grad();
-    let output_weights = random([6, 5, 21], 4);
-    let run = |y: Tensor<3>| {
-        let gradients = (y.clone() * output_weights.clone()).sum().backward();
-        let by_x = x.grad(&gradients).expect("tracked");
-        let by_weight = weight.grad(&gradients).expect("tracked");
-        (y, by_x, by_weight, bias.grad(&gradients).expect("tracked"))
+/// Output and all gradients of a layer, by the kernels and by Burn.
+fn layers_agree(
+    sizes: [usize; 3],
+    fused: impl Fn([Tensor<2>; 2], Tensor<2>, Tensor<1>) -> Tensor<2>,
+    plain: impl Fn([Tensor<2>; 2], Tensor<2>, Tensor<1>) -> Tensor<2>,
+) {
+    let [rows, input, output] = sizes;
+    // Deviations near 1 behind the layer.
+    let x = (random([rows, input], 1) / (input as f32).sqrt()).require_grad();
+    let weight = random([input, output], 2).require_grad();
+    let bias = random([output], 3).require_grad();
+    let residual = random([rows, output], 4).require_grad();
+    let run = |y: Tensor<2>| {
+        let weights = random([rows, output], 5);
+        let gradients = (y.clone() * weights).sum().backward();
+        let by = [&x, &weight, &residual].map(|x| x.grad(&gradients));
+        (y, by, bias.grad(&gradients).expect("tracked"))
     };
-    let ours = run(linear(x.clone(), weight.clone(), bias.clone()));
-    let wanted = run(plain::linear(x.clone(), weight.clone(), Some(bias.clone())));
-    assert!(difference(ours.0, wanted.0) < 5e-5);
-    assert!(difference(ours.1, wanted.1) < 5e-5);
-    assert!(difference(ours.2, wanted.2) < 5e-5);
-    assert!(difference(ours.3, wanted.3) < 5e-5);
+    let both = || [residual.clone(), x.clone()];
+    let ours = run(fused(both(), weight.clone(), bias.clone()));
+    let wanted = run(plain(both(), weight.clone(), bias.clone()));
+    assert!(difference(ours.0, wanted.0) < 2e-5);
+    for (ours, wanted) in ours.1.into_iter().zip(wanted.1) {
+        assert_eq!(ours.is_some(), wanted.is_some());
+        let both = ours.zip(wanted);
+        assert!(both.is_none_or(|(ours, wanted)| difference(ours, wanted) < 2e-4));
+    }
+    assert!(difference(ours.2, wanted.2) < 2e-4);
+    let [residual, x] = both().map(Tensor::inner);
+    let (weight, bias) = (weight.inner(), bias.inner());
+    let ours = fused([residual.clone(), x.clone()], weight.clone(), bias.clone());
+    let wanted = plain([residual, x], weight, bias);
+    assert!((ours - wanted).abs().max().into_scalar::<f32>() < 2e-5);
+}
+
+/// Rows, input and output: small, with rests of every kind, and cut into several blocks.
+const LAYERS: [[usize; 3]; 4] = [[2, 3, 1], [30, 37, 21], [131, 40, 48], [201, 600, 33]];
+
+#[test]
+fn layers_and_all_their_gradients_agree_with_burn() {
+    for sizes in LAYERS {
+        layers_agree(
+            sizes,
+            |[_, x], weight, bias| linear(x, weight, bias),
+            |[_, x], weight, bias| plain::linear(x, weight, Some(bias)),
+        );
+        layers_agree(
+            sizes,
+            |[residual, x], weight, bias| linear_onto(residual, x, weight, bias),
+            |[residual, x], weight, bias| residual + plain::linear(x, weight, Some(bias)),
+        );
+        layers_agree(
+            sizes,
+            |[_, x], weight, bias| activated_linear(x, weight, bias, Gelu::Exact),
+            |[_, x], weight, bias| plain::gelu(plain::linear(x, weight, Some(bias))),
+        );
+        layers_agree(
+            sizes,
+            |[_, x], weight, bias| activated_linear(x, weight, bias, Gelu::Quick),
+            |[_, x], weight, bias| plain::quick_gelu(plain::linear(x, weight, Some(bias))),
+        );
+    }
+}
+
+/// A residual that is also the layer's input gets both gradients.
+#[test]
+fn a_layer_onto_its_own_input_agrees_with_burn() {
+    let (weight, bias) = (random([24, 24], 2), random([24], 3));
+    agree(
+        [50, 24],
+        |x| linear_onto(x.clone(), x, weight.clone() * 0.2, bias.clone()),
+        |x| x.clone() + plain::linear(x, weight.clone() * 0.2, Some(bias.clone())),
+    );
 }
