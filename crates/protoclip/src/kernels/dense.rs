@@ -7,7 +7,7 @@
 use rayon::prelude::*;
 
 use super::activation::Gelu;
-use super::buffer::written;
+use super::buffer::{initialised, written};
 use super::multiversion::multiversion;
 use super::product::{Matrix, Repeated, times_and_sums};
 use crate::config::Precision;
@@ -113,24 +113,43 @@ pub(super) fn backward_parameters(
     ParameterGradients { weight, bias }
 }
 
-/// The gradient by a layer before its activation, from that by its output.
-#[allow(unsafe_code, reason = "the result is written piece by piece")]
-pub(super) fn backward_activation(gradient: &[f32], slope: &[f32]) -> Vec<f32> {
+/// Gradients behind an activation: by `x`, and by the layer before the activation, `[rows, output]`.
+#[allow(unsafe_code, reason = "both results are written block by block")]
+pub(super) fn backward_activated_input(
+    gradient: &[f32],
+    slope: &[f32],
+    weight: &[f32],
+    output: usize,
+    precision: Precision,
+) -> [Vec<f32>; 2] {
     assert_eq!(gradient.len(), slope.len(), "one slope for each element");
-    // SAFETY: the pieces cover the result, and the loop writes every element of one.
-    unsafe {
-        written(gradient.len(), |result| {
-            let pieces = result.par_chunks_mut(PIECE);
-            let pieces = pieces
-                .zip(gradient.par_chunks(PIECE))
-                .zip(slope.par_chunks(PIECE));
-            pieces.for_each(|((result, gradient), slope)| {
-                for ((result, gradient), slope) in result.iter_mut().zip(gradient).zip(slope) {
-                    result.write(gradient * slope);
-                }
+    let (rows, input) = (gradient.len() / output, weight.len() / output);
+    let right = Matrix::new(weight, output).transpose();
+    let right = Repeated::new(right, None, precision);
+    let block = right.rows_of_block(rows);
+    let mut by_hidden = Vec::new();
+    // SAFETY: the blocks cover both results; the loop writes every element of one of them and a
+    // product every element of the other.
+    let by_x = unsafe {
+        written(rows * input, |by_x| {
+            by_hidden = written(rows * output, |by_hidden| {
+                let results = by_x.par_chunks_mut(block * input);
+                let results = results.zip(by_hidden.par_chunks_mut(block * output));
+                let given = gradient.par_chunks(block * output);
+                let given = given.zip(slope.par_chunks(block * output));
+                results
+                    .zip(given)
+                    .for_each(|((by_x, by_hidden), (gradient, slope))| {
+                        let pairs = gradient.iter().zip(slope);
+                        for (by_hidden, (gradient, slope)) in by_hidden.iter_mut().zip(pairs) {
+                            by_hidden.write(gradient * slope);
+                        }
+                        right.multiply(initialised(by_hidden), None, by_x);
+                    });
             });
         })
-    }
+    };
+    [by_x, by_hidden]
 }
 
 /// `x · weight + bias + residual`, with `finish` for each block of rows while it is in the cache.

@@ -97,28 +97,35 @@ impl Layer {
         }
     }
 
-    /// Gives input, weight and bias their gradients, from that by the layer's output before an
-    /// activation.
+    /// Gives input, weight and bias their gradients, from that by the layer's output.
     fn backward(
         &self,
         gradient: &FlexTensor,
         [by_x, by_weight, by_bias]: [Option<NodeId>; 3],
         gradients: &mut Gradients,
     ) {
-        let (x, weight, output) = (
-            values(&self.x),
-            values(&self.weight),
-            last_dim(&self.weight),
-        );
         let gradient = values(gradient);
         if let Some(parent) = by_x {
+            let (weight, output) = (values(&self.weight), last_dim(&self.weight));
             let result = dense::backward_input(gradient, weight, output, self.precision);
             gradients.register::<Flex>(parent, shaped_like(&self.x, result));
         }
-        if by_weight.is_none() && by_bias.is_none() {
+        self.backward_parameters(gradient, [by_weight, by_bias], gradients);
+    }
+
+    /// Gives weight and bias their gradients, from that by the layer's output before an activation.
+    fn backward_parameters(
+        &self,
+        gradient: &[f32],
+        parents: [Option<NodeId>; 2],
+        gradients: &mut Gradients,
+    ) {
+        if parents == [None, None] {
             return;
         }
-        let by = dense::backward_parameters(x, gradient, output, self.precision);
+        let output = last_dim(&self.weight);
+        let by = dense::backward_parameters(values(&self.x), gradient, output, self.precision);
+        let [by_weight, by_bias] = parents;
         if let Some(parent) = by_weight {
             gradients.register::<Flex>(parent, shaped_like(&self.weight, by.weight));
         }
@@ -164,14 +171,19 @@ impl Backward<Flex, 3> for ActivatedStep {
     ) {
         let (layer, slope) = ops.state;
         let gradient = contiguous(gradients.consume::<Flex>(&ops.node));
-        let by_hidden = dense::backward_activation(values(&gradient), values(&slope));
-        let by_hidden = shaped_like(&slope, by_hidden);
-        drop((gradient, slope));
-        layer.backward(
-            &by_hidden,
-            ops.parents.map(|parent| parent.map(|parent| parent.id)),
-            gradients,
+        let (weight, output) = (values(&layer.weight), last_dim(&layer.weight));
+        let [by_input, by_hidden] = dense::backward_activated_input(
+            values(&gradient),
+            values(&slope),
+            weight,
+            output,
+            layer.precision,
         );
+        let [x, weight, bias] = ops.parents.map(|parent| parent.map(|parent| parent.id));
+        if let Some(parent) = x {
+            gradients.register::<Flex>(parent, shaped_like(&layer.x, by_input));
+        }
+        layer.backward_parameters(&by_hidden, [weight, bias], gradients);
     }
 }
 
