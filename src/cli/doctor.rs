@@ -1,6 +1,6 @@
 //! `doctor`: what this machine offers.
 
-use protoclip::device::{DeviceChoice, MachineMemory};
+use protoclip::device::{DeviceChoice, MachineMemory, gibibytes};
 use protoclip::kernels::has_bf16_products;
 
 use super::UsageError;
@@ -30,21 +30,15 @@ pub(super) fn doctor(settings: DoctorSettings) -> anyhow::Result<()> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     say!("  threads         {threads}");
     if let Some(memory) = MachineMemory::read() {
-        let (total, free) = (gibibytes(memory.total), gibibytes(memory.available));
-        say!("  memory          {total:.1} GiB, {free:.1} free");
+        let [total, free] = [memory.total, memory.available].map(|b| gibibytes(b as f64));
+        say!("  memory          {total}, {free} free");
     }
     let root = data_dir_or_default(settings.data_dir)
         .ok_or_else(|| UsageError("HOME is not set; give --data-dir".into()))?;
     let data_dir = DataDir::open(&root)?;
     say!("  data directory  {}", data_dir.root().display());
     say!("  runs            {}", data_dir.run_ids()?.len());
-    say!(
-        "  free disk       {:.1} GiB",
-        gibibytes(data_dir.free_bytes()?)
-    );
+    let free = gibibytes(data_dir.free_bytes()? as f64);
+    say!("  free disk       {free}");
     Ok(())
-}
-
-fn gibibytes(bytes: u64) -> f64 {
-    bytes as f64 / f64::from(1 << 30)
 }

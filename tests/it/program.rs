@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use protoclip_studio::studio::{DataDir, RunId, RunState, RunStore};
+use protoclip_studio::studio::{DataDir, RunId, RunSnapshot, RunState, RunStore};
 use rustix::process::Signal;
 
 use crate::support::client::{EventStream, request};
@@ -20,6 +20,13 @@ fn stored_steps(data_dir: &Path, id: &RunId) -> Vec<u64> {
         })
         .expect("reads");
     steps
+}
+
+/// What a run stored of itself.
+fn stored_snapshot(data_dir: &Path, id: &RunId) -> RunSnapshot {
+    let run = DataDir::open(data_dir).expect("opens").run(id);
+    let store = RunStore::read(&run.database()).expect("opens");
+    store.snapshot().expect("reads").expect("stored")
 }
 
 fn assert_contiguous(steps: &[u64]) {
@@ -74,9 +81,7 @@ fn sigterm_saves_the_run_ends_the_streams_and_exits_well() {
     for stream in &mut streams {
         while stream.next().is_some() {}
     }
-    let run = DataDir::open(folder.path()).expect("opens").run(&id);
-    let store = RunStore::read(&run.database()).expect("opens");
-    let snapshot = store.snapshot().expect("reads").expect("stored");
+    let snapshot = stored_snapshot(folder.path(), &id);
     assert_eq!(snapshot.state, RunState::Interrupted);
     assert_eq!(
         snapshot.checkpoint_step,
@@ -226,9 +231,7 @@ fn a_server_whose_terminal_is_gone_still_saves_its_run() {
     server.signal(Signal::TERM);
     let status = server.ended_within(Duration::from_secs(10));
     assert_eq!(status.code(), Some(0));
-    let run = DataDir::open(folder.path()).expect("opens").run(&id);
-    let store = RunStore::read(&run.database()).expect("opens");
-    let snapshot = store.snapshot().expect("reads").expect("stored");
+    let snapshot = stored_snapshot(folder.path(), &id);
     assert_eq!(snapshot.state, RunState::Interrupted);
     assert_eq!(snapshot.checkpoint_step, Some(snapshot.step));
 }

@@ -46,9 +46,7 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
 impl Program {
     /// Serves a data directory on a free port.
     pub(crate) fn serve(data_dir: &Path) -> Self {
-        let data_dir = data_dir.to_str().expect("text");
-        let serve = command(&["serve", data_dir, "--port", "0", "--device", "cpu"]);
-        Self::start(serve)
+        Self::start(serve_command(data_dir))
     }
 
     /// The same on one core, where training has one thread and the same result each time.
@@ -78,9 +76,7 @@ impl Program {
     /// As [`Program::serve`], in a terminal that closes once the address was read: nobody reads what
     /// the program writes after that.
     pub(crate) fn serve_without_a_reader(data_dir: &Path) -> Self {
-        let data_dir = data_dir.to_str().expect("text");
-        let mut serve = command(&["serve", data_dir, "--port", "0", "--device", "cpu"]);
-        let mut child = serve
+        let mut child = serve_command(data_dir)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -145,6 +141,11 @@ impl Drop for Program {
 }
 
 /// The address that a server prints, and what follows.
+fn serve_command(data_dir: &Path) -> Command {
+    let data_dir = data_dir.to_str().expect("text");
+    command(&["serve", data_dir, "--port", "0", "--device", "cpu"])
+}
+
 fn read_address(child: &mut Child) -> (SocketAddr, Lines<BufReader<ChildStdout>>) {
     let output = child.stdout.take().expect("piped");
     let mut lines = BufReader::new(output).lines();

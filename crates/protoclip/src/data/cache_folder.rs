@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
+use crate::device::gibibytes;
+
 /// The folder and its limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheFolder {
@@ -50,8 +52,8 @@ impl CacheFolder {
             return Err(io::Error::other(format!(
                 "{} needs {} and may hold {}",
                 self.path.display(),
-                gibibytes(bytes),
-                gibibytes(self.limit)
+                gibibytes(bytes as f64),
+                gibibytes(self.limit as f64)
             )));
         }
         let mut files = self.files()?;
@@ -85,10 +87,6 @@ impl CacheFolder {
 /// A file that is being written.
 fn is_staged(path: &Path) -> bool {
     path.extension().is_some_and(|e| e == "tmp")
-}
-
-fn gibibytes(bytes: u64) -> String {
-    format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
 }
 
 #[cfg(test)]

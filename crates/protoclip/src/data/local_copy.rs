@@ -11,6 +11,7 @@ use super::cache_folder::CacheFolder;
 use super::object_reader::{ListedObject, ObjectError, ObjectStamp, Wanted, object_reader};
 use super::shard_files::FoundFile;
 use super::{DataError, OpenProgress};
+use crate::device::gibibytes;
 
 /// Bytes of one request, and requests at a time.
 const PIECE: u64 = 4 << 20;
@@ -61,13 +62,12 @@ pub(super) fn local_files(
 }
 
 fn too_large(path: &Path, bytes: u64, limit: u64) -> DataError {
-    let gibibytes = |bytes: u64| bytes as f64 / f64::from(1 << 30);
     DataError::format(
         path.display(),
         format!(
-            "the data set's {:.1} GiB are copied from storage, and the cache may hold {:.1}; raise --cache-gib, or make WebDataset shards of it, which are read where they are",
-            gibibytes(bytes),
-            gibibytes(limit)
+            "the data set's {} are copied from storage, and the cache may hold {}; raise --cache-gib, or make WebDataset shards of it, which are read where they are",
+            gibibytes(bytes as f64),
+            gibibytes(limit as f64)
         ),
     )
 }

@@ -179,7 +179,7 @@ fn update_rows(values: [&mut [f32]; 3], packed: &[f32], width: usize, factors: F
                 .zip(moments)
                 .zip(gradients);
             for ((parameter, (first, second)), gradient) in rows {
-                let reached = gradient.is_some() || second.iter().any(|&v| v != 0.0);
+                let reached = gradient.is_some() || any_set(second);
                 match reached {
                     true => {
                         update_piece(parameter, first, second, gradient.unwrap_or(&none), factors)
@@ -188,6 +188,11 @@ fn update_rows(values: [&mut [f32]; 3], packed: &[f32], width: usize, factors: F
                 }
             }
         });
+}
+
+/// Whether any number of a row is not +0; all are read, since nearly all rows are of zeros.
+fn any_set(row: &[f32]) -> bool {
+    row.iter().fold(0, |bits, number| bits | number.to_bits()) != 0
 }
 
 multiversion! {

@@ -6,6 +6,10 @@
 /// Lanes that reductions keep apart, so that the order of additions does not depend on the unit.
 pub(super) const LANES: usize = 16;
 
+/// 1.5·2²³, where neighbouring numbers are one apart: adding it rounds a number below 2²² to the nearest
+/// integer, ties to even, and leaves that in the low bits.
+pub(crate) const NO_FRACTION: f32 = 12_582_912.0;
+
 /// `a·b + c`
 #[inline(always)]
 pub(super) fn fma<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
@@ -17,13 +21,11 @@ pub(super) fn fma<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
 /// `x = n·ln 2 + r`, a polynomial for `eʳ` (Cephes' coefficients), and n added to the exponent bits.
 #[inline(always)]
 pub(crate) fn exp<const FMA: bool>(x: f32) -> f32 {
-    // Adding 1.5·2²³ rounds to an integer and leaves it in the low bits.
-    const ROUND: f32 = 12_582_912.0;
     const LN_2_HIGH: f32 = 0.693_359_4;
     const LN_2_LOW: f32 = -2.121_944_4e-4;
     let x = x.clamp(-87.3, 88.3);
-    let shifted = fma::<FMA>(x, std::f32::consts::LOG2_E, ROUND);
-    let n = shifted - ROUND;
+    let shifted = fma::<FMA>(x, std::f32::consts::LOG2_E, NO_FRACTION);
+    let n = shifted - NO_FRACTION;
     let r = fma::<FMA>(n, -LN_2_LOW, fma::<FMA>(n, -LN_2_HIGH, x));
     let mut p = 1.987_569_1e-4;
     for coefficient in [

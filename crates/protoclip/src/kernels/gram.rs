@@ -14,6 +14,7 @@ mod tests;
 
 use rayon::prelude::*;
 
+use super::elementary::NO_FRACTION;
 use super::multiversion::{IntegerUnit, multiversion};
 
 /// Rows that are rounded together: two panels of them fit into the first cache.
@@ -208,10 +209,10 @@ fn add_scaled_loop<const FMA: bool>(
     }
 }
 
-/// To the nearest whole number, ties to even: the last bits of a sum with 1.5 · 2²³ count ones.
+/// To the nearest whole number, ties to even.
 #[inline(always)]
 fn round(value: f32) -> i16 {
-    (value + 12_582_912.0).to_bits() as i16
+    (value + NO_FRACTION).to_bits() as i16
 }
 
 #[inline(always)]

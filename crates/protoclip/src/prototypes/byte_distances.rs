@@ -12,6 +12,7 @@
 use rayon::prelude::*;
 
 use crate::kernels::byte_scan::{BytePanels, ByteRows};
+use crate::kernels::elementary::NO_FRACTION;
 
 /// Rows farther from the mean than this many times the root mean square are not rounded.
 const WIDEST: f64 = 3.0;
@@ -30,9 +31,6 @@ const MOST_LOST: f64 = 0.08;
 
 /// Dimensions that are rotated together, at most: as many as scores are given up after.
 const MOST_TURNED: usize = 32;
-
-/// From here on neighbouring numbers in f32 are one apart: 1.5 · 2²³.
-const NO_FRACTION: f32 = 12_582_912.0;
 
 /// Relative error of centring and rotating in f32, per norm: at most eight roundings, doubled.
 const ROTATION_ERROR: f64 = 1e-6;

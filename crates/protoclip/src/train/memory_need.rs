@@ -2,7 +2,7 @@
 //! the setting to lower, instead of being ended by the system hours later.
 
 use crate::config::{ConfigErrors, ValidRunConfig};
-use crate::device::MachineMemory;
+use crate::device::{MachineMemory, gibibytes};
 use crate::model::ClipConfig;
 
 /// Bytes of a value.
@@ -73,14 +73,13 @@ impl MemoryNeed {
         let trains_all = config.schedule.lit_episodes < config.episodes;
         let trained = if trains_all { here } else { 0.0 };
         let parameters = model.parameters();
-        let scores = match config.trains_prototypes() {
+        let (scores, projected) = match config.trains_prototypes() {
             // Two students, each with its scores and these times the scale.
-            true => 4.0 * config.prototypes.count as f64,
-            false => 0.0,
-        };
-        let projected = match config.trains_prototypes() {
-            true => 2.0 * model.projection_head.output as f64,
-            false => 0.0,
+            true => (
+                4.0 * config.prototypes.count as f64,
+                2.0 * model.projection_head.output as f64,
+            ),
+            false => (0.0, 0.0),
         };
         Self {
             model: here * parameters + trained * 2.0 * parameters,
@@ -97,11 +96,7 @@ impl MemoryNeed {
 
     /// At the moment of the run that needs most, in bytes.
     pub fn bytes(&self) -> f64 {
-        self.step().max(self.episode())
-    }
-
-    fn step(&self) -> f64 {
-        self.step_of(self.batch_size)
+        self.step_of(self.batch_size).max(self.episode())
     }
 
     /// The backward pass gives back what the forward pass kept while gradients come: most is held
@@ -149,12 +144,12 @@ impl MemoryNeed {
                 beyond(smallest)
             );
             ("model", message)
-        } else if self.step() > room {
+        } else if self.step_of(self.batch_size) > room {
             let fitting = self.batch.largest(room - self.model);
             let message = format!(
                 "a step of {} pairs needs {}; lower it, to {fitting} at most, or choose a smaller model",
                 self.batch_size,
-                beyond(self.step())
+                beyond(self.step_of(self.batch_size))
             );
             ("batch_size", message)
         } else {
@@ -168,10 +163,6 @@ impl MemoryNeed {
         };
         Err(ConfigErrors::one(field, message))
     }
-}
-
-fn gibibytes(bytes: f64) -> String {
-    format!("{:.1} GiB", bytes / f64::from(1 << 30))
 }
 
 #[cfg(test)]
