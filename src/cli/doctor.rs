@@ -1,6 +1,7 @@
 //! `doctor`: what this machine offers.
 
-use protoclip::device::{DeviceChoice, MachineMemory, gibibytes};
+use protoclip::data::gibibytes;
+use protoclip::device::{DeviceChoice, MachineMemory};
 use protoclip::kernels::has_bf16_products;
 
 use super::UsageError;

@@ -48,7 +48,7 @@ pub use batcher::{
     Batch, BatchMode, Batcher, BatcherConfig, Batches, CACHE_BYTES, PREFETCH, Replacement,
 };
 pub use builtin::BuiltinSource;
-pub use cache_folder::{CacheFolder, keep_indexes_in};
+pub use cache_folder::{CacheFolder, gibibytes, keep_indexes_in};
 pub use coco::CocoSource;
 pub use csv::CsvSource;
 pub use decode::{LARGEST_DECODE, LARGEST_SIDE, decode_picture};

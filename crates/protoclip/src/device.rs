@@ -8,7 +8,7 @@ use std::fmt;
 
 use burn::tensor::{Device, DeviceType};
 
-pub use machine_memory::{MachineMemory, gibibytes};
+pub use machine_memory::MachineMemory;
 
 /// A device as a person names it: `auto`, `cpu`, `cuda:N` or `wgpu`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,8 +10,6 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
-use crate::device::gibibytes;
-
 /// The folder and its limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheFolder {
@@ -87,6 +85,11 @@ impl CacheFolder {
 /// A file that is being written.
 fn is_staged(path: &Path) -> bool {
     path.extension().is_some_and(|e| e == "tmp")
+}
+
+/// Bytes as people read them: `"23.5 GiB"`.
+pub fn gibibytes(bytes: f64) -> String {
+    format!("{:.1} GiB", bytes / f64::from(1 << 30))
 }
 
 #[cfg(test)]

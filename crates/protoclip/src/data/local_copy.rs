@@ -7,11 +7,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Seek, Write};
 use std::path::Path;
 
-use super::cache_folder::CacheFolder;
+use super::cache_folder::{CacheFolder, gibibytes};
 use super::object_reader::{ListedObject, ObjectError, ObjectStamp, Wanted, object_reader};
 use super::shard_files::FoundFile;
 use super::{DataError, OpenProgress};
-use crate::device::gibibytes;
 
 /// Bytes of one request, and requests at a time.
 const PIECE: u64 = 4 << 20;

@@ -12,11 +12,6 @@ pub struct MachineMemory {
     pub available: u64,
 }
 
-/// Bytes as people read them: `"23.5 GiB"`.
-pub fn gibibytes(bytes: f64) -> String {
-    format!("{:.1} GiB", bytes / f64::from(1 << 30))
-}
-
 impl MachineMemory {
     /// Asks the system; `None` where it does not tell.
     pub fn read() -> Option<Self> {

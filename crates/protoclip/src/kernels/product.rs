@@ -179,7 +179,7 @@ pub(super) fn multiply(
     product(left, right, target, false, threads, precision);
 }
 
-/// `left · right`, row-major, and the sums of the right operand's columns if `sums` can be had on the way.
+/// `left · right`, row-major, and the sums of the right operand's columns if they can be had on the way.
 pub(super) fn times_and_sums(
     left: Matrix<'_>,
     right: Matrix<'_>,

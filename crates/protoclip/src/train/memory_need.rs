@@ -2,7 +2,8 @@
 //! the setting to lower, instead of being ended by the system hours later.
 
 use crate::config::{ConfigErrors, ValidRunConfig};
-use crate::device::{MachineMemory, gibibytes};
+use crate::data::gibibytes;
+use crate::device::MachineMemory;
 use crate::model::ClipConfig;
 
 /// Bytes of a value.

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::packing::{GROUP, pack_columns, pack_rows};
+use super::packing::{GROUP, line_of, pack_columns, pack_rows};
 use super::tile::{self, COLUMNS, Line, ROWS, Tile};
 use super::{Matrix, Target};
 use crate::kernels::multiversion::VectorUnit;
@@ -117,12 +117,7 @@ pub(super) fn multiply_and_sum(
 
 /// A bias in lines, with 0 after its end.
 pub(super) fn lines_of(bias: &[f32]) -> Vec<Line> {
-    let line = |part: &[f32]| {
-        let mut line = [0.0; COLUMNS];
-        line[..part.len()].copy_from_slice(part);
-        Line(line)
-    };
-    bias.chunks(COLUMNS).map(line).collect()
+    bias.chunks(COLUMNS).map(line_of).collect()
 }
 
 /// Rows of a block such that every thread gets some.

@@ -36,10 +36,7 @@ pub(super) fn pack_columns(group: Matrix<'_>, lines: &mut [MaybeUninit<Line>]) {
         for (panel, from) in from.chunks(COLUMNS).enumerate() {
             let ahead = from.as_ptr().wrapping_add(AHEAD * group.row_stride);
             _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
-            lines[panel * rows + row].write(match from.as_array() {
-                Some(&whole) => Line(whole),
-                None => Line(filled(from)),
-            });
+            lines[panel * rows + row].write(line_of(from));
         }
     }
 }
@@ -66,11 +63,15 @@ fn transpose(panel: Matrix<'_>, lines: &mut [MaybeUninit<Line>]) {
     }
 }
 
-/// The numbers, and 0 after them.
-fn filled<const N: usize>(from: &[f32]) -> [f32; N] {
-    let mut to = [0.0; N];
-    to[..from.len()].copy_from_slice(from);
-    to
+/// Up to [`COLUMNS`] numbers, and 0 after them.
+#[inline]
+pub(super) fn line_of(from: &[f32]) -> Line {
+    if let Some(&whole) = from.as_array() {
+        return Line(whole);
+    }
+    let mut line = [0.0; COLUMNS];
+    line[..from.len()].copy_from_slice(from);
+    Line(line)
 }
 
 /// Writes rows `first_row` to `first_row + 8` and the eight columns from `first_column` of a panel whose
