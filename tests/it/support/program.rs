@@ -140,12 +140,13 @@ impl Drop for Program {
     }
 }
 
-/// The address that a server prints, and what follows.
+/// Serves a data directory on a free port, on the CPU.
 fn serve_command(data_dir: &Path) -> Command {
     let data_dir = data_dir.to_str().expect("text");
     command(&["serve", data_dir, "--port", "0", "--device", "cpu"])
 }
 
+/// The address that a server prints, and what follows.
 fn read_address(child: &mut Child) -> (SocketAddr, Lines<BufReader<ChildStdout>>) {
     let output = child.stdout.take().expect("piped");
     let mut lines = BufReader::new(output).lines();
