@@ -56,10 +56,41 @@ pub(super) struct Tile<'a> {
 pub(super) unsafe fn write<const PACKED: bool>(tile: &Tile<'_>) {
     // SAFETY: the caller's promise is the same.
     unsafe {
-        if tile.columns > WIDTH {
-            write_wide::<PACKED, 2>(tile);
-        } else {
-            write_wide::<PACKED, 1>(tile);
+        match tile.columns {
+            COLUMNS if tile.rows == ROWS => write_whole::<PACKED>(tile),
+            columns if columns > WIDTH => write_wide::<PACKED, 2>(tile),
+            _ => write_wide::<PACKED, 1>(tile),
+        }
+    }
+}
+
+/// [`write`] of a tile with all rows and columns: nothing is asked while its sums are in registers.
+///
+/// # Safety
+/// As [`write`], and `rows` and `columns` are [`ROWS`] and [`COLUMNS`].
+#[target_feature(enable = "avx2,fma")]
+unsafe fn write_whole<const PACKED: bool>(tile: &Tile<'_>) {
+    // SAFETY: all rows of the target and of the base exist; prefetching reads nothing.
+    unsafe {
+        let target: [*mut f32; ROWS] =
+            std::array::from_fn(|i| tile.target.add(i * tile.target_stride));
+        for row in target {
+            _mm_prefetch::<_MM_HINT_T0>(row.cast());
+            _mm_prefetch::<_MM_HINT_T0>(row.add(COLUMNS - 1).cast());
+        }
+        let sums = products::<PACKED, true, 2>(tile);
+        let sums = match tile.base {
+            None => sums,
+            Some((base, stride)) => std::array::from_fn(|i| {
+                std::array::from_fn(|v| {
+                    let base = base.add(i * stride + v * WIDTH);
+                    _mm256_add_ps(_mm256_loadu_ps(base), sums[i][v])
+                })
+            }),
+        };
+        for (row, sums) in target.into_iter().zip(sums) {
+            _mm256_storeu_ps(row, sums[0]);
+            _mm256_storeu_ps(row.add(WIDTH), sums[1]);
         }
     }
 }
@@ -77,7 +108,7 @@ unsafe fn write_wide<const PACKED: bool, const VECTORS: usize>(tile: &Tile<'_>) 
             _mm_prefetch::<_MM_HINT_T0>(row.cast());
             _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(VECTORS * WIDTH - 1).cast());
         }
-        let sums = products::<PACKED, VECTORS>(tile);
+        let sums = products::<PACKED, false, VECTORS>(tile);
         if tile.columns == VECTORS * WIDTH {
             finish(tile, &sums);
         } else {
@@ -92,7 +123,7 @@ unsafe fn write_wide<const PACKED: bool, const VECTORS: usize>(tile: &Tile<'_>) 
 /// As [`write`].
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn products<const PACKED: bool, const VECTORS: usize>(
+unsafe fn products<const PACKED: bool, const WHOLE: bool, const VECTORS: usize>(
     tile: &Tile<'_>,
 ) -> [[__m256; VECTORS]; ROWS] {
     let step = if PACKED { ROWS } else { 1 };
@@ -101,6 +132,8 @@ unsafe fn products<const PACKED: bool, const VECTORS: usize>(
     let mut rows: [*const f32; ROWS] = std::array::from_fn(|i| unsafe {
         if PACKED {
             tile.left.add(i)
+        } else if WHOLE {
+            tile.left.add(i * tile.left_stride)
         } else {
             tile.left.add(i.min(tile.rows - 1) * tile.left_stride)
         }
