@@ -25,6 +25,7 @@ mod fused;
 mod fused_backward;
 pub(crate) mod gram;
 mod memory;
+mod mlp;
 mod multiversion;
 mod pictures;
 mod pictures_backward;
@@ -115,23 +116,6 @@ pub fn linear<const D: usize>(
     }
 }
 
-/// The activation of a layer, [`gelu`] or [`quick_gelu`] of `x · weight + bias`; shapes as in [`linear`].
-pub fn linear_gelu(
-    x: Tensor<2>,
-    weight: Tensor<2>,
-    bias: Option<Tensor<1>>,
-    quick: bool,
-) -> Tensor<2> {
-    let kind = if quick { Gelu::Quick } else { Gelu::Exact };
-    match bias {
-        Some(bias) if fusible(&x) => fused::activated_linear(x, weight, bias, kind),
-        bias => match kind {
-            Gelu::Exact => gelu(linear(x, weight, bias)),
-            Gelu::Quick => quick_gelu(linear(x, weight, bias)),
-        },
-    }
-}
-
 /// `residual + x · weight + bias`; `residual` is `[rows, output]`.
 pub fn linear_onto(
     residual: Tensor<2>,
@@ -147,6 +131,33 @@ pub fn linear_onto(
     }
 }
 
+/// `residual + down(activation(up(x)))`: two layers, each a weight `[input, output]` and a bias `[output]`,
+/// and between them [`gelu`], or [`quick_gelu`].
+///
+/// `x` is `[rows, input of up]`; `residual` and the result are `[rows, output of down]`.
+pub fn mlp_onto(
+    residual: Tensor<2>,
+    x: Tensor<2>,
+    [up, down]: [(Tensor<2>, Option<Tensor<1>>); 2],
+    quick: bool,
+) -> Tensor<2> {
+    match [up, down] {
+        [(up, Some(up_bias)), (down, Some(down_bias))] if fusible(&x) && fusible(&residual) => {
+            let kind = if quick { Gelu::Quick } else { Gelu::Exact };
+            fused::mlp_onto(residual, x, [(up, up_bias), (down, down_bias)], kind)
+        }
+        [(up, up_bias), (down, down_bias)] => {
+            let hidden = linear(x, up, up_bias);
+            let hidden = if quick {
+                quick_gelu(hidden)
+            } else {
+                gelu(hidden)
+            };
+            linear_onto(residual, hidden, down, down_bias)
+        }
+    }
+}
+
 /// Multi-head self-attention on packed queries, keys and values, within each segment.
 ///
 /// `[rows, 3·width]` → `[rows, width]`; `causal` hides later tokens. `heads` must divide the width,
@@ -158,18 +169,20 @@ pub fn attention(packed: Tensor<2>, segments: &Segments, heads: usize, causal: b
     }
 }
 
-/// Attention with one query per segment, which sees all of the segment's rows.
+/// Attention with one query per segment and head, which sees all of the segment's rows: they are keys
+/// and values of every head.
 ///
-/// Queries `[segments, width]`, packed keys and values `[rows, 2·width]` → `[segments, width]`.
+/// Queries `[segments, heads·width]`, `x` `[rows, width]` → `[segments, heads·width]`. Scores are multiplied
+/// with `scale`, a positive number, before the softmax.
 pub fn pooling_attention(
     queries: Tensor<2>,
-    keys_values: Tensor<2>,
+    x: Tensor<2>,
     segments: &Segments,
-    heads: usize,
+    scale: f32,
 ) -> Tensor<2> {
-    match fusible(&queries) {
-        true => fused::pooling_attention(queries, keys_values, segments.clone(), heads),
-        false => plain::pooling_attention(queries, keys_values, segments, heads),
+    match fusible(&queries) && fusible(&x) {
+        true => fused::pooling_attention(queries, x, segments.clone(), scale),
+        false => plain::pooling_attention(queries, x, segments, scale),
     }
 }
 

@@ -25,6 +25,7 @@ mod multi_head_attention;
 mod parameter_init;
 mod parameter_name;
 mod projection_head;
+mod reader;
 mod running_statistic;
 mod size;
 mod text_transformer;

@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
-use super::buffer::written;
+use super::buffer::{initialised, written};
 use super::elementary::{fma, normal, sigmoid};
 use super::multiversion::multiversion;
 
@@ -47,13 +47,21 @@ impl Gelu {
         }
     }
 
-    /// Writes the activation of every number and puts its slope in the number's place; by this thread.
-    pub(super) fn apply_keeping_slope(self, x: &mut [f32], y: &mut [MaybeUninit<f32>]) {
+    /// Writes the activation of every number, puts its slope in the number's place, and returns what it
+    /// wrote; by this thread.
+    #[allow(unsafe_code, reason = "the loops write every element")]
+    pub(super) fn apply_keeping_slope<'a>(
+        self,
+        x: &mut [f32],
+        y: &'a mut [MaybeUninit<f32>],
+    ) -> &'a mut [f32] {
         assert_eq!(x.len(), y.len(), "one result for each element");
         match self {
             Self::Exact => exact_with_slope(x, y),
             Self::Quick => quick_with_slope(x, y),
         }
+        // SAFETY: `x` is as long as `y`, and both loops write an element of `y` for each of `x`.
+        unsafe { initialised(y) }
     }
 
     /// The gradient by `x`, given that by the output.

@@ -6,21 +6,13 @@
 
 use rayon::prelude::*;
 
-use super::activation::Gelu;
-use super::buffer::{initialised, written};
+use super::buffer::written;
 use super::multiversion::multiversion;
 use super::product::{Matrix, Repeated, times_and_sums};
 use crate::config::Precision;
 
 /// Elements per parallel piece.
 const PIECE: usize = 1 << 14;
-
-/// Output of a layer with an activation, and the activation's slope; both `[rows, output]`.
-#[derive(Debug)]
-pub(super) struct Activated {
-    pub(super) output: Vec<f32>,
-    pub(super) slope: Vec<f32>,
-}
 
 /// Gradients of a layer by its parameters.
 #[derive(Debug)]
@@ -41,51 +33,7 @@ pub(super) fn forward(
     precision: Precision,
 ) -> Vec<f32> {
     let weight = Matrix::new(weight, bias.len());
-    block_by_block(x, weight, Some(bias), residual, precision, |_| ())
-}
-
-/// The activation of `x · weight + bias`.
-pub(super) fn forward_activated(
-    x: &[f32],
-    weight: &[f32],
-    bias: &[f32],
-    kind: Gelu,
-    precision: Precision,
-) -> Vec<f32> {
-    let weight = Matrix::new(weight, bias.len());
-    block_by_block(x, weight, Some(bias), None, precision, |y| kind.apply(y))
-}
-
-/// The same with the activation's slope, for the backward pass.
-#[allow(unsafe_code, reason = "both results are written block by block")]
-pub(super) fn forward_activated_with_slope(
-    x: &[f32],
-    weight: &[f32],
-    bias: &[f32],
-    kind: Gelu,
-    precision: Precision,
-) -> Activated {
-    let (input, width) = (weight.len() / bias.len(), bias.len());
-    let (rows, right) = (x.len() / input, Matrix::new(weight, width));
-    let right = Repeated::new(right, Some(bias), precision);
-    let block = right.rows_of_block(rows);
-    let mut slope = Vec::new();
-    // SAFETY: the blocks cover both results; a product writes every element of one of them and the
-    // activation every element of the other.
-    let output = unsafe {
-        written(rows * width, |output| {
-            slope = written(rows * width, |hidden| {
-                let results = output.par_chunks_mut(block * width);
-                let results = results.zip(hidden.par_chunks_mut(block * width));
-                let blocks = results.zip(x.par_chunks(block * input));
-                blocks.for_each(|((output, hidden), x)| {
-                    let hidden = right.multiply(x, None, hidden);
-                    kind.apply_keeping_slope(hidden, output);
-                });
-            });
-        })
-    };
-    Activated { output, slope }
+    block_by_block(x, weight, Some(bias), residual, precision)
 }
 
 /// The gradient by `x`, given that by the output, `[rows, output]`.
@@ -96,7 +44,7 @@ pub(super) fn backward_input(
     precision: Precision,
 ) -> Vec<f32> {
     let weight = Matrix::new(weight, output).transpose();
-    block_by_block(gradient, weight, None, None, precision, |_| ())
+    block_by_block(gradient, weight, None, None, precision)
 }
 
 /// The gradients by the weight and the bias.
@@ -113,46 +61,7 @@ pub(super) fn backward_parameters(
     ParameterGradients { weight, bias }
 }
 
-/// Gradients behind an activation: by `x`, and by the layer before the activation, `[rows, output]`.
-#[allow(unsafe_code, reason = "both results are written block by block")]
-pub(super) fn backward_activated_input(
-    gradient: &[f32],
-    slope: &[f32],
-    weight: &[f32],
-    output: usize,
-    precision: Precision,
-) -> [Vec<f32>; 2] {
-    assert_eq!(gradient.len(), slope.len(), "one slope for each element");
-    let (rows, input) = (gradient.len() / output, weight.len() / output);
-    let right = Matrix::new(weight, output).transpose();
-    let right = Repeated::new(right, None, precision);
-    let block = right.rows_of_block(rows);
-    let mut by_hidden = Vec::new();
-    // SAFETY: the blocks cover both results; the loop writes every element of one of them and a
-    // product every element of the other.
-    let by_x = unsafe {
-        written(rows * input, |by_x| {
-            by_hidden = written(rows * output, |by_hidden| {
-                let results = by_x.par_chunks_mut(block * input);
-                let results = results.zip(by_hidden.par_chunks_mut(block * output));
-                let given = gradient.par_chunks(block * output);
-                let given = given.zip(slope.par_chunks(block * output));
-                results
-                    .zip(given)
-                    .for_each(|((by_x, by_hidden), (gradient, slope))| {
-                        let pairs = gradient.iter().zip(slope);
-                        for (by_hidden, (gradient, slope)) in by_hidden.iter_mut().zip(pairs) {
-                            by_hidden.write(gradient * slope);
-                        }
-                        right.multiply(initialised(by_hidden), None, by_x);
-                    });
-            });
-        })
-    };
-    [by_x, by_hidden]
-}
-
-/// `x · weight + bias + residual`, with `finish` for each block of rows while it is in the cache.
+/// `x · weight + bias + residual`.
 #[allow(unsafe_code, reason = "the result is written block by block")]
 fn block_by_block(
     x: &[f32],
@@ -160,7 +69,6 @@ fn block_by_block(
     bias: Option<&[f32]>,
     residual: Option<&[f32]>,
     precision: Precision,
-    finish: impl Fn(&mut [f32]) + Sync,
 ) -> Vec<f32> {
     let (input, width) = (weight.rows, weight.columns);
     let rows = x.len() / input;
@@ -174,7 +82,7 @@ fn block_by_block(
             blocks.for_each(|(index, (output, x))| {
                 let start = index * block * width;
                 let residual = residual.map(|all| &all[start..start + output.len()]);
-                finish(right.multiply(x, residual, output));
+                right.multiply(x, residual, output);
             });
         })
     }

@@ -91,6 +91,14 @@ pub(super) fn dot<const FMA: bool>(x: &[f32], y: &[f32]) -> f32 {
     add_lanes(lanes) + rest
 }
 
+/// `sum += factor · x`; both sides have the same length.
+#[inline(always)]
+pub(super) fn add_scaled<const FMA: bool>(sum: &mut [f32], factor: f32, x: &[f32]) {
+    for (sum, &x) in sum.iter_mut().zip(x) {
+        *sum = fma::<FMA>(factor, x, *sum);
+    }
+}
+
 /// Largest value; −∞ for none.
 #[inline(always)]
 pub(super) fn maximum(x: &[f32]) -> f32 {

@@ -13,6 +13,7 @@ use super::activation::Gelu;
 use super::attention::AttentionShape;
 use super::embedding::Lookup;
 use super::flex_tensor::{contiguous, last_dim, shaped, shaped_like, values};
+use super::mlp::{DenseLayer, MlpKind};
 use super::pooling_attention::PoolingShape;
 use super::{Segments, dense, precision, row_norm, row_softmax};
 use crate::config::Precision;
@@ -64,24 +65,22 @@ pub(super) fn linear<const D: usize>(
     ))
 }
 
-/// The activation of `[rows, input] · [input, output] + [output]`.
-pub(super) fn activated_linear(
+/// `residual + down(activation(up(x)))`; weights are `[input, output]`, biases `[output]`.
+pub(super) fn mlp_onto(
+    residual: Tensor<2>,
     x: Tensor<2>,
-    weight: Tensor<2>,
-    bias: Tensor<1>,
-    kind: Gelu,
+    [up, down]: [(Tensor<2>, Tensor<1>); 2],
+    activation: Gelu,
 ) -> Tensor<2> {
-    let (x, weight, bias) = (
-        x.into_dispatch(),
-        weight.into_dispatch(),
-        bias.into_dispatch(),
-    );
-    Tensor::from_dispatch(<Dispatch as FusedOps>::fused_activated_linear(
-        x,
-        weight,
-        bias,
-        kind,
-        precision::current(),
+    let (residual, x) = (residual.into_dispatch(), x.into_dispatch());
+    let (up, up_bias) = (up.0.into_dispatch(), up.1.into_dispatch());
+    let (down, down_bias) = (down.0.into_dispatch(), down.1.into_dispatch());
+    let kind = MlpKind {
+        activation,
+        precision: precision::current(),
+    };
+    Tensor::from_dispatch(<Dispatch as FusedOps>::fused_mlp(
+        residual, x, up, up_bias, down, down_bias, kind,
     ))
 }
 
@@ -120,24 +119,20 @@ pub(super) fn attention(
     Tensor::from_dispatch(<Dispatch as FusedOps>::fused_attention(packed, shape))
 }
 
-/// Queries `[segments, width]`, keys and values `[rows, 2·width]` → `[segments, width]`.
+/// Queries `[segments, heads·width]`, `x` `[rows, width]` → `[segments, heads·width]`.
 pub(super) fn pooling_attention(
     queries: Tensor<2>,
-    keys_values: Tensor<2>,
+    x: Tensor<2>,
     segments: Segments,
-    heads: usize,
+    scale: f32,
 ) -> Tensor<2> {
     let shape = PoolingShape {
         segments,
-        heads,
-        head_width: queries.dims()[1] / heads,
+        width: x.dims()[1],
+        scale,
     };
-    let (queries, keys_values) = (queries.into_dispatch(), keys_values.into_dispatch());
-    Tensor::from_dispatch(<Dispatch as FusedOps>::fused_pooling(
-        queries,
-        keys_values,
-        shape,
-    ))
+    let (queries, x) = (queries.into_dispatch(), x.into_dispatch());
+    Tensor::from_dispatch(<Dispatch as FusedOps>::fused_pooling(queries, x, shape))
 }
 
 /// `[table rows, width]` → `[ids, width]`.
@@ -165,12 +160,14 @@ pub(super) trait FusedOps: Backend {
         bias: FloatTensor<Self>,
         precision: Precision,
     ) -> FloatTensor<Self>;
-    fn fused_activated_linear(
+    fn fused_mlp(
+        residual: FloatTensor<Self>,
         x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        kind: Gelu,
-        precision: Precision,
+        up: FloatTensor<Self>,
+        up_bias: FloatTensor<Self>,
+        down: FloatTensor<Self>,
+        down_bias: FloatTensor<Self>,
+        kind: MlpKind,
     ) -> FloatTensor<Self>;
     fn fused_linear_onto(
         residual: FloatTensor<Self>,
@@ -182,7 +179,7 @@ pub(super) trait FusedOps: Backend {
     fn fused_attention(packed: FloatTensor<Self>, shape: AttentionShape) -> FloatTensor<Self>;
     fn fused_pooling(
         queries: FloatTensor<Self>,
-        keys_values: FloatTensor<Self>,
+        x: FloatTensor<Self>,
         shape: PoolingShape,
     ) -> FloatTensor<Self>;
     fn fused_embedding(table: FloatTensor<Self>, lookup: Lookup) -> FloatTensor<Self>;
@@ -225,17 +222,19 @@ impl FusedOps for Flex {
         )
     }
 
-    fn fused_activated_linear(
+    fn fused_mlp(
+        residual: FlexTensor,
         x: FlexTensor,
-        weight: FlexTensor,
-        bias: FlexTensor,
-        kind: Gelu,
-        precision: Precision,
+        up: FlexTensor,
+        up_bias: FlexTensor,
+        down: FlexTensor,
+        down_bias: FlexTensor,
+        kind: MlpKind,
     ) -> FlexTensor {
-        let (x, weight, bias) = (contiguous(x), contiguous(weight), contiguous(bias));
-        let (w, b) = (values(&weight), values(&bias));
-        let y = dense::forward_activated(values(&x), w, b, kind, precision);
-        of_layer(&x, &weight, y)
+        let (residual, x) = (contiguous(residual), contiguous(x));
+        let layers = MlpLayers::new([up, up_bias, down, down_bias]);
+        let output = kind.forward(values(&residual), values(&x), layers.slices());
+        shaped_like(&residual, output)
     }
 
     fn fused_linear_onto(
@@ -257,13 +256,9 @@ impl FusedOps for Flex {
         attended(&packed, shape.forward(values(&packed)).output)
     }
 
-    fn fused_pooling(
-        queries: FlexTensor,
-        keys_values: FlexTensor,
-        shape: PoolingShape,
-    ) -> FlexTensor {
-        let (queries, keys_values) = (contiguous(queries), contiguous(keys_values));
-        let pooled = shape.forward(values(&queries), values(&keys_values));
+    fn fused_pooling(queries: FlexTensor, x: FlexTensor, shape: PoolingShape) -> FlexTensor {
+        let (queries, x) = (contiguous(queries), contiguous(x));
+        let pooled = shape.forward(values(&queries), values(&x));
         shaped_like(&queries, pooled.output)
     }
 
@@ -272,6 +267,35 @@ impl FusedOps for Flex {
         let width = last_dim(&table);
         let rows = lookup.forward(values(&table), width);
         shaped(Shape::new([rows.len() / width, width]), rows)
+    }
+}
+
+/// Weights and biases of both layers of an MLP.
+#[derive(Debug, Clone)]
+pub(super) struct MlpLayers {
+    pub(super) up: FlexTensor,
+    up_bias: FlexTensor,
+    pub(super) down: FlexTensor,
+    down_bias: FlexTensor,
+}
+
+impl MlpLayers {
+    pub(super) fn new(parameters: [FlexTensor; 4]) -> Self {
+        let [up, up_bias, down, down_bias] = parameters.map(contiguous);
+        Self {
+            up,
+            up_bias,
+            down,
+            down_bias,
+        }
+    }
+
+    pub(super) fn slices(&self) -> [DenseLayer<'_>; 2] {
+        let pairs = [(&self.up, &self.up_bias), (&self.down, &self.down_bias)];
+        pairs.map(|(weight, bias)| DenseLayer {
+            weight: values(weight),
+            bias: values(bias),
+        })
     }
 }
 

@@ -19,6 +19,7 @@ use super::attention::AttentionShape;
 use super::embedding::Lookup;
 use super::flex_tensor::{contiguous, last_dim, shaped, shaped_like, values};
 use super::fused::{FusedOps, attended};
+use super::mlp::MlpKind;
 use super::pooling_attention::PoolingShape;
 use super::{row_gradient, row_norm, row_softmax};
 use crate::config::Precision;
@@ -76,14 +77,16 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
         layers::linear::<C>(x, weight, bias, precision)
     }
 
-    fn fused_activated_linear(
+    fn fused_mlp(
+        residual: FloatTensor<Self>,
         x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        kind: Gelu,
-        precision: Precision,
+        up: FloatTensor<Self>,
+        up_bias: FloatTensor<Self>,
+        down: FloatTensor<Self>,
+        down_bias: FloatTensor<Self>,
+        kind: MlpKind,
     ) -> FloatTensor<Self> {
-        layers::activated_linear::<C>(x, weight, bias, kind, precision)
+        layers::mlp::<C>([residual, x, up, up_bias, down, down_bias], kind)
     }
 
     fn fused_linear_onto(
@@ -111,18 +114,18 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
 
     fn fused_pooling(
         queries: FloatTensor<Self>,
-        keys_values: FloatTensor<Self>,
+        x: FloatTensor<Self>,
         shape: PoolingShape,
     ) -> FloatTensor<Self> {
-        let nodes = [queries.node(), keys_values.node()];
+        let nodes = [queries.node(), x.node()];
         let queries = contiguous(queries.into_primitive());
-        let keys_values = contiguous(keys_values.into_primitive());
-        let pooled = shape.forward(values(&queries), values(&keys_values));
+        let x = contiguous(x.into_primitive());
+        let pooled = shape.forward(values(&queries), values(&x));
         let output = shaped_like(&queries, pooled.output);
         match PoolingStep.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(step) => {
                 let kept = Arc::new(pooled.probabilities);
-                step.finish((queries, keys_values, kept, shape), output)
+                step.finish((queries, x, kept, shape), output)
             }
             OpsKind::UnTracked(step) => step.finish(output),
         }
@@ -241,7 +244,7 @@ impl Backward<Flex, 1> for AttentionStep {
 struct PoolingStep;
 
 impl Backward<Flex, 2> for PoolingStep {
-    /// Queries, keys and values, probabilities, sizes.
+    /// Queries, rows, probabilities, sizes.
     type State = (FlexTensor, FlexTensor, Arc<Vec<f32>>, PoolingShape);
 
     fn backward(
@@ -250,14 +253,11 @@ impl Backward<Flex, 2> for PoolingStep {
         gradients: &mut Gradients,
         _checkpointer: &mut Checkpointer,
     ) {
-        let (queries, keys_values, probabilities, shape) = ops.state;
+        let (queries, x, probabilities, shape) = ops.state;
         let gradient = contiguous(gradients.consume::<Flex>(&ops.node));
-        let (q, kv) = (values(&queries), values(&keys_values));
-        let by = shape.backward(q, kv, &probabilities, values(&gradient));
-        let results = [
-            shaped_like(&queries, by.queries),
-            shaped_like(&keys_values, by.keys_values),
-        ];
+        let (asked, rows) = (values(&queries), values(&x));
+        let by = shape.backward(asked, rows, &probabilities, values(&gradient));
+        let results = [shaped_like(&queries, by.queries), shaped_like(&x, by.rows)];
         for (parent, result) in ops.parents.into_iter().zip(results) {
             if let Some(parent) = parent {
                 gradients.register::<Flex>(parent.id, result);

@@ -65,27 +65,25 @@ pub(super) fn attention(
     padding.unpad(attended.swap_dims(1, 2).reshape([batch, tokens, width]))
 }
 
-/// Attention with one query per segment.
+/// Attention with one query per segment and head, whose keys and values are the rows.
 ///
-/// Queries `[segments, width]`, keys and values `[rows, 2·width]` → `[segments, width]`.
+/// Queries `[segments, heads·width]`, `x` `[rows, width]` → `[segments, heads·width]`.
 pub(super) fn pooling_attention(
     queries: Tensor<2>,
-    keys_values: Tensor<2>,
+    x: Tensor<2>,
     segments: &Segments,
-    heads: usize,
+    scale: f32,
 ) -> Tensor<2> {
-    let [batch, width] = queries.dims();
+    let [batch, asked] = queries.dims();
     let padding = Padding::new(segments, &queries.device());
-    let keys_values = padding.pad(keys_values);
-    let scale = ((width / heads) as f64).powf(-0.5);
-    let queries = split_heads(queries.unsqueeze_dim(1), heads).mul_scalar(scale);
-    let key = split_heads(keys_values.clone().slice_dim(2, 0..width), heads);
-    let value = split_heads(keys_values.slice_dim(2, width..), heads);
-    let scores = padding.hide(queries.matmul(key.swap_dims(2, 3)));
-    softmax(scores)
-        .matmul(value)
-        .swap_dims(1, 2)
-        .reshape([batch, width])
+    let x = padding.pad(x);
+    let width = x.dims()[2];
+    let queries = queries.mul_scalar(scale);
+    let queries = queries.reshape([batch, asked / width, width]);
+    let scores = queries.matmul(x.clone().swap_dims(1, 2));
+    let scores = padding.hide(scores.unsqueeze_dim(2));
+    let read = softmax(scores.squeeze_dim::<3>(2)).matmul(x);
+    read.reshape([batch, asked])
 }
 
 /// `[batch, tokens, width]` → `[batch, heads, tokens, width/heads]`

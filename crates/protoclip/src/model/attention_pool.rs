@@ -5,8 +5,9 @@ use burn::nn::Linear;
 use burn::tensor::Tensor;
 
 use super::parameter_init::ParameterInit;
+use super::reader::Reader;
 use super::transformer::dense;
-use crate::kernels::{self, Segments};
+use crate::kernels::Segments;
 
 /// The mean position asks, all positions answer; replaces CLIP-ResNet's average pool.
 #[derive(Module, Debug)]
@@ -14,6 +15,7 @@ pub struct AttentionPool {
     /// `[1 + positions, channels]`
     pub positional_embedding: Param<Tensor<2>>,
     pub q_proj: Linear,
+    /// Its bias changes no output (see [`Reader`]) and has no gradient.
     pub k_proj: Linear,
     pub v_proj: Linear,
     /// `[channels, embed_dim]`
@@ -58,14 +60,14 @@ impl AttentionPool {
         let positions = height * width + 1;
         let mean = x.clone().slice_dim(1, 0..1).reshape([batch, channels]);
         let x = x.reshape([batch * positions, channels]);
-        let keys = dense(&self.k_proj, x.clone());
-        let values = dense(&self.v_proj, x);
-        let pooled = kernels::pooling_attention(
-            dense(&self.q_proj, mean),
-            Tensor::cat(vec![keys, values], 1),
-            &Segments::uniform(batch, positions),
-            self.heads,
-        );
+        let reader = Reader {
+            key: self.k_proj.weight.val(),
+            value: self.v_proj.weight.val(),
+            value_bias: self.v_proj.bias.as_ref().map(Param::val),
+            heads: self.heads,
+        };
+        let segments = Segments::uniform(batch, positions);
+        let pooled = reader.read(dense(&self.q_proj, mean), x, &segments);
         dense(&self.c_proj, pooled)
     }
 }

@@ -1,12 +1,11 @@
 //! Self-attention with PyTorch's packed projection.
 
-use std::ops::Range;
-
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 
 use super::parameter_init::ParameterInit;
+use super::reader::Reader;
 use super::transformer::dense_onto;
 use crate::kernels::{self, Segments};
 
@@ -81,14 +80,19 @@ impl MultiHeadAttention {
     ) -> Tensor<2> {
         let width = x.dims()[1];
         let (weight, bias) = (self.in_proj_weight.val(), self.in_proj_bias.val());
-        let project = |x: Tensor<2>, columns: Range<usize>| {
+        let part = |index: usize| {
+            let columns = index * width..(index + 1) * width;
             let weight = weight.clone().slice_dim(1, columns.clone());
-            let bias = bias.clone().slice_dim(0, columns);
-            kernels::linear(x, weight, Some(bias))
+            (weight, bias.clone().slice_dim(0, columns))
         };
-        let queries = project(readers, 0..width);
-        let keys_values = project(x, width..3 * width);
-        let read = kernels::pooling_attention(queries, keys_values, segments, self.heads);
-        dense_onto(residual, &self.out_proj, read)
+        let [(query, query_bias), (key, _), (value, value_bias)] = [0, 1, 2].map(part);
+        let queries = kernels::linear(readers, query, Some(query_bias));
+        let reader = Reader {
+            key,
+            value,
+            value_bias: Some(value_bias),
+            heads: self.heads,
+        };
+        dense_onto(residual, &self.out_proj, reader.read(queries, x, segments))
     }
 }

@@ -140,9 +140,9 @@ impl Mlp {
     }
 
     fn forward_onto(&self, residual: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
-        let bias = self.c_fc.bias.as_ref().map(Param::val);
-        let hidden = kernels::linear_gelu(x, self.c_fc.weight.val(), bias, self.quick_gelu);
-        dense_onto(residual, &self.c_proj, hidden)
+        let layers = [&self.c_fc, &self.c_proj]
+            .map(|layer| (layer.weight.val(), layer.bias.as_ref().map(Param::val)));
+        kernels::mlp_onto(residual, x, layers, self.quick_gelu)
     }
 }
 

@@ -93,10 +93,10 @@ impl Layer {
         let x = self
             .attention_norm
             .forward(self.attention_output.forward_onto(x, attended));
-        let Dense { weight, bias } = &self.intermediate;
-        let (weight, bias) = (weight.clone(), Some(bias.clone()));
-        let inner = kernels::linear_gelu(x.clone(), weight, bias, false);
-        self.output_norm.forward(self.output.forward_onto(x, inner))
+        let layers = [&self.intermediate, &self.output]
+            .map(|layer| (layer.weight.clone(), Some(layer.bias.clone())));
+        let x = kernels::mlp_onto(x.clone(), x, layers, false);
+        self.output_norm.forward(x)
     }
 }
 

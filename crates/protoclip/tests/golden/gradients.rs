@@ -118,29 +118,48 @@ fn attention_by_packed_queries_keys_and_values() {
         ([3, 3], true),
         ([1, 5], false),
         ([4, 2], true),
+        ([17, 1], true),
+        ([1, 20], false),
     ] {
         let segments = Segments::of_lengths(lengths);
-        check("attention", &[random(6 * 24, 1)], &|x| {
-            let packed = x[0].clone().reshape([6, 24]);
+        let rows = segments.rows();
+        check("attention", &[random(rows * 24, 1)], &|x| {
+            let packed = x[0].clone().reshape([rows, 24]);
             weighed(kernels::attention(packed, &segments, 2, causal))
         });
     }
 }
 
 #[test]
-fn pooling_attention_by_queries_keys_and_values() {
+fn pooling_attention_by_queries_and_rows() {
     for lengths in [[3, 3], [1, 5]] {
         let segments = Segments::of_lengths(lengths);
-        let inputs = [random(2 * 8, 1), random(6 * 16, 2)];
+        let inputs = [random(2 * 3 * 5, 1), random(6 * 5, 2)];
         check("pooling attention", &inputs, &|x| {
-            let queries = x[0].clone().reshape([2, 8]);
-            let keys_values = x[1].clone().reshape([6, 16]);
-            weighed(kernels::pooling_attention(
-                queries,
-                keys_values,
-                &segments,
-                2,
-            ))
+            let queries = x[0].clone().reshape([2, 15]);
+            let rows = x[1].clone().reshape([6, 5]);
+            weighed(kernels::pooling_attention(queries, rows, &segments, 0.7))
+        });
+    }
+}
+
+#[test]
+fn an_mlp_by_residual_input_weights_and_biases() {
+    let inputs = [
+        random(3 * 2, 1),
+        random(3 * 4, 2),
+        random(4 * 7, 3),
+        random(7, 4),
+        random(7 * 2, 5),
+        random(2, 6),
+    ];
+    for quick in [false, true] {
+        check("mlp", &inputs, &|x| {
+            let residual = x[0].clone().reshape([3, 2]);
+            let rows = x[1].clone().reshape([3, 4]);
+            let up = (x[2].clone().reshape([4, 7]), Some(x[3].clone()));
+            let down = (x[4].clone().reshape([7, 2]), Some(x[5].clone()));
+            weighed(kernels::mlp_onto(residual, rows, [up, down], quick))
         });
     }
 }

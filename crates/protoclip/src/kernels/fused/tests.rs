@@ -78,17 +78,18 @@ fn attention_agrees_with_burn() {
 fn pooling_attention_and_all_its_gradients_agree_with_burn() {
     for lengths in [[4, 4, 4], [1, 9, 20]] {
         let segments = Segments::of_lengths(lengths);
-        let queries = random([3, 36], 1).require_grad();
-        let keys_values = random([segments.rows(), 72], 2).require_grad();
+        let queries = random([3, 57], 1).require_grad();
+        let x = random([segments.rows(), 19], 2).require_grad();
         let run = |y: Tensor<2>| {
-            let gradients = (y.clone() * random([3, 36], 3)).sum().backward();
-            let by = [&queries, &keys_values].map(|x| x.grad(&gradients).expect("tracked"));
+            let gradients = (y.clone() * random([3, 57], 3)).sum().backward();
+            let by = [&queries, &x].map(|x| x.grad(&gradients).expect("tracked"));
             (y, by)
         };
-        let (q, kv) = (queries.clone(), keys_values.clone());
-        let (ours, by_ours) = run(pooling_attention(q, kv, segments.clone(), 4));
-        let (q, kv) = (queries.clone(), keys_values.clone());
-        let (wanted, by_wanted) = run(plain::pooling_attention(q, kv, &segments, 4));
+        let operands = || (queries.clone(), x.clone());
+        let (q, rows) = operands();
+        let (ours, by_ours) = run(pooling_attention(q, rows, segments.clone(), 0.4));
+        let (q, rows) = operands();
+        let (wanted, by_wanted) = run(plain::pooling_attention(q, rows, &segments, 0.4));
         assert!(difference(ours, wanted) < 3e-6);
         for (ours, wanted) in by_ours.into_iter().zip(by_wanted) {
             assert!(difference(ours, wanted) < 1e-5);
@@ -193,16 +194,61 @@ fn layers_and_all_their_gradients_agree_with_burn() {
             |[residual, x], weight, bias| linear_onto(residual, x, weight, bias),
             |[residual, x], weight, bias| residual + plain::linear(x, weight, Some(bias)),
         );
-        layers_agree(
-            sizes,
-            |[_, x], weight, bias| activated_linear(x, weight, bias, Gelu::Exact),
-            |[_, x], weight, bias| plain::gelu(plain::linear(x, weight, Some(bias))),
-        );
-        layers_agree(
-            sizes,
-            |[_, x], weight, bias| activated_linear(x, weight, bias, Gelu::Quick),
-            |[_, x], weight, bias| plain::quick_gelu(plain::linear(x, weight, Some(bias))),
-        );
+    }
+}
+
+#[test]
+fn an_mlp_and_all_its_gradients_agree_with_burn() {
+    for ([rows, input, inner], kind) in LAYERS
+        .into_iter()
+        .flat_map(|sizes| [Gelu::Exact, Gelu::Quick].map(|kind| (sizes, kind)))
+    {
+        let width = input + 5;
+        let weight = |shape: [usize; 2], seed| random(shape, seed) / (shape[0] as f32).sqrt();
+        let matrices = [
+            random([rows, width], 1),
+            random([rows, input], 2),
+            weight([input, inner], 3),
+            weight([inner, width], 4),
+        ];
+        let [residual, x, up, down] = matrices.map(Tensor::require_grad);
+        let biases = [random([inner], 5), random([width], 6)].map(Tensor::require_grad);
+        let run = |y: Tensor<2>| {
+            let gradients = (y.clone() * random([rows, width], 7)).sum().backward();
+            let by = [&residual, &x, &up, &down].map(|x| x.grad(&gradients).expect("tracked"));
+            let by_biases = biases
+                .each_ref()
+                .map(|b| b.grad(&gradients).expect("tracked"));
+            (y.inner(), by, by_biases)
+        };
+        let fused = |[residual, x, up, down]: [Tensor<2>; 4], [b, c]: [Tensor<1>; 2]| {
+            mlp_onto(residual, x, [(up, b), (down, c)], kind)
+        };
+        let plain = |[residual, x, up, down]: [Tensor<2>; 4], [b, c]: [Tensor<1>; 2]| {
+            let hidden = plain::linear(x, up, Some(b));
+            let hidden = match kind {
+                Gelu::Exact => plain::gelu(hidden),
+                Gelu::Quick => plain::quick_gelu(hidden),
+            };
+            residual + plain::linear(hidden, down, Some(c))
+        };
+        let operands = || [&residual, &x, &up, &down].map(Tensor::clone);
+        let ours = run(fused(operands(), biases.clone()));
+        let wanted = run(plain(operands(), biases.clone()));
+        assert!(difference(ours.0.clone(), wanted.0) < 2e-5);
+        let rows_agree = |ours: Tensor<2>, wanted: Tensor<2>| {
+            let scale = wanted.clone().abs().max().into_scalar::<f32>();
+            let error = difference(ours, wanted);
+            assert!(error < 3e-6 * scale.max(1.0), "{error:e} of {scale:e}");
+        };
+        for (ours, wanted) in ours.1.into_iter().zip(wanted.1) {
+            rows_agree(ours, wanted);
+        }
+        for (ours, wanted) in ours.2.into_iter().zip(wanted.2) {
+            rows_agree(ours.unsqueeze(), wanted.unsqueeze());
+        }
+        let untracked = fused(operands().map(Tensor::inner), biases.map(Tensor::inner));
+        assert_eq!(difference(untracked, ours.0), 0.0);
     }
 }
 

@@ -1,4 +1,6 @@
-//! Backward passes of dense layers, alone, with an activation, and onto a residual.
+//! Backward passes of dense layers, alone, onto a residual, and in pairs.
+
+use std::sync::Arc;
 
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -11,10 +13,10 @@ use burn::tensor::Shape;
 use burn_flex::FlexTensor;
 
 use crate::config::Precision;
-use crate::kernels::activation::Gelu;
 use crate::kernels::dense;
 use crate::kernels::flex_tensor::{contiguous, last_dim, shaped, shaped_like, values};
-use crate::kernels::fused::{FusedOps, of_layer};
+use crate::kernels::fused::{FusedOps, MlpLayers};
+use crate::kernels::mlp::MlpKind;
 
 type Float<C> = FloatTensor<Autodiff<Flex, C>>;
 
@@ -42,30 +44,22 @@ pub(super) fn linear<C: CheckpointStrategy>(
     }
 }
 
-pub(super) fn activated_linear<C: CheckpointStrategy>(
-    x: Float<C>,
-    weight: Float<C>,
-    bias: Float<C>,
-    kind: Gelu,
-    precision: Precision,
-) -> Float<C> {
-    let nodes = [x.node(), weight.node(), bias.node()];
-    let layer = Layer::new(x.into_primitive(), weight.into_primitive(), precision);
-    let bias = contiguous(bias.into_primitive());
-    let prepared = ActivatedStep.prepare::<C>(nodes);
-    match prepared.compute_bound().stateful() {
+/// Takes residual, input, and weight and bias of both layers.
+pub(super) fn mlp<C: CheckpointStrategy>(operands: [Float<C>; 6], kind: MlpKind) -> Float<C> {
+    let nodes = operands.each_ref().map(|operand| operand.node());
+    let operands = operands.map(|operand| contiguous(operand.into_primitive()));
+    let [residual, x, up, up_bias, down, down_bias] = operands;
+    let layers = MlpLayers::new([up, up_bias, down, down_bias]);
+    match MlpStep.prepare::<C>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(step) => {
-            let (x, w) = (values(&layer.x), values(&layer.weight));
-            let result = dense::forward_activated_with_slope(x, w, values(&bias), kind, precision);
-            let y = of_layer(&layer.x, &layer.weight, result.output);
-            let slope = shaped_like(&y, result.slope);
-            step.finish((layer, slope), y)
+            let result = kind.forward_tracked(values(&residual), values(&x), layers.slices());
+            let y = shaped_like(&residual, result.output);
+            let kept = (result.hidden, result.slope);
+            step.finish((x, layers, kind, Arc::new(kept)), y)
         }
         OpsKind::UnTracked(step) => {
-            let Layer { x, weight, .. } = layer;
-            step.finish(Flex::fused_activated_linear(
-                x, weight, bias, kind, precision,
-            ))
+            let output = kind.forward(values(&residual), values(&x), layers.slices());
+            step.finish(shaped_like(&residual, output))
         }
     }
 }
@@ -110,28 +104,29 @@ impl Layer {
             let result = dense::backward_input(gradient, weight, output, self.precision);
             gradients.register::<Flex>(parent, shaped_like(&self.x, result));
         }
-        self.backward_parameters(gradient, [by_weight, by_bias], gradients);
+        let layer = (values(&self.x), gradient, &self.weight);
+        register_parameters(layer, self.precision, [by_weight, by_bias], gradients);
     }
+}
 
-    /// Gives weight and bias their gradients, from that by the layer's output before an activation.
-    fn backward_parameters(
-        &self,
-        gradient: &[f32],
-        parents: [Option<NodeId>; 2],
-        gradients: &mut Gradients,
-    ) {
-        if parents == [None, None] {
-            return;
-        }
-        let output = last_dim(&self.weight);
-        let by = dense::backward_parameters(values(&self.x), gradient, output, self.precision);
-        let [by_weight, by_bias] = parents;
-        if let Some(parent) = by_weight {
-            gradients.register::<Flex>(parent, shaped_like(&self.weight, by.weight));
-        }
-        if let Some(parent) = by_bias {
-            gradients.register::<Flex>(parent, shaped(Shape::new([output]), by.bias));
-        }
+/// Gives weight and bias their gradients, from the layer's input, that by its output, and its weight.
+fn register_parameters(
+    (x, gradient, weight): (&[f32], &[f32], &FlexTensor),
+    precision: Precision,
+    parents: [Option<NodeId>; 2],
+    gradients: &mut Gradients,
+) {
+    if parents == [None, None] {
+        return;
+    }
+    let output = last_dim(weight);
+    let by = dense::backward_parameters(x, gradient, output, precision);
+    let [by_weight, by_bias] = parents;
+    if let Some(parent) = by_weight {
+        gradients.register::<Flex>(parent, shaped_like(weight, by.weight));
+    }
+    if let Some(parent) = by_bias {
+        gradients.register::<Flex>(parent, shaped(Shape::new([output]), by.bias));
     }
 }
 
@@ -157,33 +152,34 @@ impl Backward<Flex, 3> for LinearStep {
 }
 
 #[derive(Debug)]
-struct ActivatedStep;
+struct MlpStep;
 
-impl Backward<Flex, 3> for ActivatedStep {
-    /// The layer and the slope of its activation.
-    type State = (Layer, FlexTensor);
+impl Backward<Flex, 6> for MlpStep {
+    /// Input, parameters, kind; behind the activation and its slope.
+    type State = (FlexTensor, MlpLayers, MlpKind, Arc<(Vec<f32>, Vec<f32>)>);
 
     fn backward(
         self,
-        ops: Ops<Self::State, 3>,
+        ops: Ops<Self::State, 6>,
         gradients: &mut Gradients,
         _checkpointer: &mut Checkpointer,
     ) {
-        let (layer, slope) = ops.state;
+        let (x, layers, kind, kept) = ops.state;
+        let (hidden, slope) = Arc::unwrap_or_clone(kept);
         let gradient = contiguous(gradients.consume::<Flex>(&ops.node));
-        let (weight, output) = (values(&layer.weight), last_dim(&layer.weight));
-        let [by_input, by_hidden] = dense::backward_activated_input(
-            values(&gradient),
-            values(&slope),
-            weight,
-            output,
-            layer.precision,
-        );
-        let [x, weight, bias] = ops.parents.map(|parent| parent.map(|parent| parent.id));
-        if let Some(parent) = x {
-            gradients.register::<Flex>(parent, shaped_like(&layer.x, by_input));
+        let parents = ops.parents.map(|parent| parent.map(|parent| parent.id));
+        let [residual, input, up, up_bias, down, down_bias] = parents;
+        let by = kind.backward_inputs(values(&gradient), slope, layers.slices());
+        if let Some(parent) = input {
+            gradients.register::<Flex>(parent, shaped_like(&x, by.x));
         }
-        layer.backward_parameters(&by_hidden, [weight, bias], gradients);
+        let down_of = (&*hidden, values(&gradient), &layers.down);
+        register_parameters(down_of, kind.precision, [down, down_bias], gradients);
+        let up_of = (values(&x), &*by.hidden, &layers.up);
+        register_parameters(up_of, kind.precision, [up, up_bias], gradients);
+        if let Some(parent) = residual {
+            gradients.register::<Flex>(parent, gradient);
+        }
     }
 }
 
