@@ -3,12 +3,14 @@
 //! Works in place on the packed projection: no copies of the heads are made. The attention
 //! probabilities are kept for the backward pass. Every segment attends to itself only.
 
+mod short;
+
 use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
 use super::Segments;
-use super::buffer::{initialised, overwrite, pieces, written};
+use super::buffer::{cleared, initialised, overwrite, pieces, written};
 use super::elementary::dot;
 use super::multiversion::multiversion;
 use super::product::{Matrix, Target, Threads, multiply};
@@ -33,15 +35,18 @@ pub(super) struct Attended {
 }
 
 impl AttentionShape {
+    #[inline(always)]
     fn width(&self) -> usize {
         self.heads * self.head_width
     }
 
     /// Distance between rows of the packed values.
+    #[inline(always)]
     fn stride(&self) -> usize {
         3 * self.width()
     }
 
+    #[inline(always)]
     fn scale(&self) -> f32 {
         (self.head_width as f32).powf(-0.5)
     }
@@ -51,6 +56,7 @@ impl AttentionShape {
     }
 
     /// Start of the queries (part 0), keys (1) or values (2) of one head in a packed row.
+    #[inline(always)]
     fn offset(&self, head: usize, part: usize) -> usize {
         part * self.width() + head * self.head_width
     }
@@ -102,6 +108,9 @@ impl AttentionShape {
         probabilities: &mut [MaybeUninit<f32>],
     ) {
         let tokens = packed.len() / self.stride();
+        if tokens <= short::MOST_TOKENS {
+            return short::attend(self, packed, cleared(output), cleared(probabilities));
+        }
         for (head, p) in probabilities.chunks_exact_mut(tokens * tokens).enumerate() {
             let [query, key, value] = [0, 1, 2].map(|part| self.part(packed, head, part));
             multiply(
@@ -174,6 +183,17 @@ impl AttentionShape {
         scratch: &mut [f32],
     ) {
         let (tokens, width) = (packed.len() / self.stride(), self.width());
+        if tokens <= short::MOST_TOKENS {
+            let by_packed = cleared(by_packed);
+            return short::attend_backward(
+                self,
+                packed,
+                probabilities,
+                gradient,
+                by_packed,
+                scratch,
+            );
+        }
         let scores = &mut scratch[..tokens * tokens];
         for (head, p) in probabilities.chunks_exact(tokens * tokens).enumerate() {
             let [query, key, value] = [0, 1, 2].map(|part| self.part(packed, head, part));

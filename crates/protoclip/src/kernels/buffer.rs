@@ -34,6 +34,14 @@ pub(super) unsafe fn initialised(values: &mut [MaybeUninit<f32>]) -> &mut [f32] 
     unsafe { &mut *(std::ptr::from_mut(values) as *mut [f32]) }
 }
 
+/// Zeros in place of what was never written.
+#[allow(unsafe_code, reason = "all elements are written here")]
+pub(super) fn cleared(values: &mut [MaybeUninit<f32>]) -> &mut [f32] {
+    values.fill(MaybeUninit::new(0.0));
+    // SAFETY: every element was just written.
+    unsafe { initialised(values) }
+}
+
 /// Cuts `values` into consecutive pieces of these lengths, which must fit.
 pub(super) fn pieces<T>(
     values: &mut [T],
