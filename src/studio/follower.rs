@@ -92,9 +92,7 @@ impl Studio {
         }
         let record = records::load(&self.data_dir, &self.data_sets, id.clone());
         // Between the listing and now it may have been created or restored here.
-        if self.live.record(id).is_none() {
-            self.live.insert(record);
-        }
+        self.live.insert_if_absent(record);
     }
 
     fn follow(&self, id: &RunId) {

@@ -105,11 +105,22 @@ impl Live {
 
     /// Adds or replaces a record and tells everybody.
     pub(crate) fn insert(&self, record: RunRecord) {
+        self.put(&mut self.lock(), record);
+    }
+
+    /// Adds a record, unless the run has one, and tells everybody.
+    pub(crate) fn insert_if_absent(&self, record: RunRecord) {
         let mut state = self.lock();
+        if !state.records.contains_key(&record.meta.id) {
+            self.put(&mut state, record);
+        }
+    }
+
+    fn put(&self, state: &mut State, record: RunRecord) {
         let view = RunView::from(&record);
         let id = record.meta.id.clone();
         state.records.insert(id.clone(), record);
-        self.send(&mut state, Some(id), MessageBody::Run(Box::new(view)));
+        self.send(state, Some(id), MessageBody::Run(Box::new(view)));
     }
 
     /// Forgets a record and tells everybody.
@@ -271,6 +282,25 @@ mod tests {
         assert!(matches!(&heard.body, MessageBody::Series(points) if points[0].step == 2));
         let heard = second.receiver.recv().await.expect("hears");
         assert!(matches!(&heard.body, MessageBody::Run(view) if view.step == 2));
+    }
+
+    #[test]
+    fn what_is_listed_already_stays_as_it_is() {
+        let live = Live::new(vec![record("a")], 1);
+        let named = |id: &str, name: &str| {
+            let mut record = record(id);
+            record.meta.name = name.into();
+            record
+        };
+        let before = live.subscribe(None).seq;
+        live.insert_if_absent(named("a", "late"));
+        assert_eq!(live.subscribe(None).seq, before);
+        live.insert_if_absent(named("b", "new"));
+        assert_eq!(live.subscribe(None).seq, before + 1);
+        let name_of = |id: &str| live.record(&RunId::from(id)).expect("listed").meta.name;
+        assert_eq!((name_of("a"), name_of("b")), ("a".into(), "new".into()));
+        live.insert(named("a", "edited"));
+        assert_eq!(name_of("a"), "edited");
     }
 
     #[test]

@@ -72,8 +72,8 @@ fn block_by_block(
 ) -> Vec<f32> {
     let (input, width) = (weight.rows, weight.columns);
     let rows = x.len() / input;
-    let right = Repeated::new(weight, bias, precision);
-    let block = right.rows_of_block(rows);
+    let right = Repeated::new(rows, weight, bias, precision);
+    let block = right.rows_of_block();
     // SAFETY: the blocks cover the result, and a product writes every element of one.
     unsafe {
         written(rows * width, |output| {

@@ -49,14 +49,14 @@ impl<'a> DenseLayer<'a> {
         Matrix::new(self.weight, self.bias.len())
     }
 
-    /// To multiply inputs with.
-    fn forth(self, precision: Precision) -> Repeated<'a> {
-        Repeated::new(self.matrix(), Some(self.bias), precision)
+    /// To multiply `rows` inputs with.
+    fn forth(self, rows: usize, precision: Precision) -> Repeated<'a> {
+        Repeated::new(rows, self.matrix(), Some(self.bias), precision)
     }
 
-    /// To multiply gradients with.
-    fn back(self, precision: Precision) -> Repeated<'a> {
-        Repeated::new(self.matrix().transpose(), None, precision)
+    /// To multiply `rows` gradients with.
+    fn back(self, rows: usize, precision: Precision) -> Repeated<'a> {
+        Repeated::new(rows, self.matrix().transpose(), None, precision)
     }
 }
 
@@ -71,8 +71,9 @@ impl MlpKind {
     ) -> Vec<f32> {
         let (inner, width) = (up.bias.len(), down.bias.len());
         let input = up.weight.len() / inner;
-        let [up, down] = [up, down].map(|layer| layer.forth(self.precision));
-        let block = up.rows_of_block(x.len() / input);
+        let rows = x.len() / input;
+        let [up, down] = [up, down].map(|layer| layer.forth(rows, self.precision));
+        let block = up.rows_of_block().min(down.rows_of_block());
         // SAFETY: the blocks cover the result, and a product writes every element of one.
         unsafe {
             written(residual.len(), |output| {
@@ -99,8 +100,8 @@ impl MlpKind {
         let (inner, width) = (up.bias.len(), down.bias.len());
         let input = up.weight.len() / inner;
         let rows = x.len() / input;
-        let [up, down] = [up, down].map(|layer| layer.forth(self.precision));
-        let block = up.rows_of_block(rows);
+        let [up, down] = [up, down].map(|layer| layer.forth(rows, self.precision));
+        let block = up.rows_of_block().min(down.rows_of_block());
         let (mut hidden, mut slope) = (Vec::new(), Vec::new());
         let work = |output: &mut [MaybeUninit<f32>],
                     hidden: &mut [MaybeUninit<f32>],
@@ -145,8 +146,8 @@ impl MlpKind {
         let input = up.weight.len() / inner;
         let rows = gradient.len() / width;
         assert_eq!(slope.len(), rows * inner, "one slope for each element");
-        let [to_x, to_hidden] = [up, down].map(|layer| layer.back(self.precision));
-        let block = to_x.rows_of_block(rows);
+        let [to_x, to_hidden] = [up, down].map(|layer| layer.back(rows, self.precision));
+        let block = to_x.rows_of_block().min(to_hidden.rows_of_block());
         let mut hidden = slope;
         // SAFETY: the blocks cover the result, and a product writes every element of one.
         let x = unsafe {

@@ -186,7 +186,7 @@ pub(super) fn times_and_sums(
     precision: Precision,
 ) -> (Vec<f32>, Option<Vec<f32>>) {
     #[cfg(target_arch = "x86_64")]
-    if precision == Precision::F32 && blocked::usable() && left.columns > 0 {
+    if precision == Precision::F32 && takes_blocks([left.rows, right.columns, left.columns]) {
         let mut sums = None;
         let size = left.rows * right.columns;
         let threads = rayon::current_num_threads();
@@ -248,6 +248,15 @@ fn product(
     }
 }
 
+/// Whether [`blocked`] is for a product of these rows, columns and inner indices.
+#[cfg(target_arch = "x86_64")]
+fn takes_blocks(sizes: [usize; 3]) -> bool {
+    let (multiplications, side) = BLOCKED;
+    blocked::usable()
+        && sizes.iter().product::<usize>() >= multiplications
+        && sizes.iter().all(|&size| size >= side)
+}
+
 /// The product in f32 of sizes that are not 0 and fit; with `add` the target holds numbers.
 pub(super) fn multiply_f32(
     left: Matrix<'_>,
@@ -262,7 +271,7 @@ pub(super) fn multiply_f32(
         _ => 1,
     };
     #[cfg(target_arch = "x86_64")]
-    if blocked::usable() && m * n * k >= BLOCKED.0 && m.min(n).min(k) >= BLOCKED.1 {
+    if takes_blocks([m, n, k]) {
         return blocked::multiply(left, right, target, add, threads);
     }
     multiply_by_crate(left, right, target, add, threads);

@@ -6,8 +6,10 @@ use std::mem::MaybeUninit;
 #[cfg(target_arch = "x86_64")]
 use super::blocked::{self, Base, Panels, Start};
 #[cfg(target_arch = "x86_64")]
+use super::takes_blocks;
+#[cfg(target_arch = "x86_64")]
 use super::tile::Line;
-use super::{Matrix, Target, Threads, multiply};
+use super::{Matrix, PARALLEL, Target, Threads, multiply};
 use crate::config::Precision;
 use crate::kernels::buffer::initialised;
 use crate::kernels::dense::{add_all, add_to_rows};
@@ -15,6 +17,7 @@ use crate::kernels::dense::{add_all, add_to_rows};
 /// `x · weight + bias` for blocks of rows.
 #[derive(Debug)]
 pub(in crate::kernels) struct Repeated<'a> {
+    rows: usize,
     weight: Matrix<'a>,
     /// As long as the weight has columns; absent for a product alone.
     bias: Option<&'a [f32]>,
@@ -24,20 +27,23 @@ pub(in crate::kernels) struct Repeated<'a> {
 }
 
 impl<'a> Repeated<'a> {
-    /// Packs the weight, by the threads of the current pool, where that helps.
+    /// For `rows` rows in all. Packs the weight, by the threads of the current pool, where that helps.
     pub(in crate::kernels) fn new(
+        rows: usize,
         weight: Matrix<'a>,
         bias: Option<&'a [f32]>,
         precision: Precision,
     ) -> Self {
         assert!(bias.is_none_or(|bias| bias.len() == weight.columns));
         #[cfg(target_arch = "x86_64")]
-        let packed =
-            (precision == Precision::F32 && blocked::usable() && weight.rows > 0).then(|| {
-                let bias = bias.map_or_else(Vec::new, blocked::lines_of);
-                (Panels::pack(weight, rayon::current_num_threads()), bias)
-            });
+        let packed = (precision == Precision::F32
+            && takes_blocks([rows, weight.columns, weight.rows]))
+        .then(|| {
+            let bias = bias.map_or_else(Vec::new, blocked::lines_of);
+            (Panels::pack(weight, rayon::current_num_threads()), bias)
+        });
         Self {
+            rows,
             weight,
             bias,
             precision,
@@ -46,14 +52,18 @@ impl<'a> Repeated<'a> {
         }
     }
 
-    /// How many rows to multiply at once when there are so many.
-    pub(in crate::kernels) fn rows_of_block(&self, rows: usize) -> usize {
+    /// How many rows to multiply at once.
+    pub(in crate::kernels) fn rows_of_block(&self) -> usize {
         let threads = rayon::current_num_threads();
         #[cfg(target_arch = "x86_64")]
         if self.packed.is_some() {
-            return blocked::rows_of_block(rows, threads).max(1);
+            return blocked::rows_of_block(self.rows, threads);
         }
-        rows.div_ceil(threads).max(1)
+        let multiplications = self.rows * self.weight.rows * self.weight.columns;
+        match multiplications < PARALLEL || self.rows < threads {
+            true => self.rows.max(1),
+            false => self.rows.div_ceil(threads),
+        }
     }
 
     /// Writes `x · weight + bias`, and `base`, of the output's size, added to it; returns the output.

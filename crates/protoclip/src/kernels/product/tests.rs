@@ -5,7 +5,7 @@ use super::*;
 
 /// Rows, columns and inner indices: less than a tile, rests of tiles on both sides, several blocks of rows
 /// and of inner indices, and rows that collide in the cache.
-const SIZES: [[usize; 3]; 9] = [
+const SIZES: [[usize; 3]; 10] = [
     [1, 1, 1],
     [4, 4, 4],
     [7, 9, 5],
@@ -14,6 +14,7 @@ const SIZES: [[usize; 3]; 9] = [
     [103, 33, 257],
     [97, 50, 1024],
     [33, 130, 700],
+    [2, 300, 200],
     [200, 17, 90],
 ];
 
@@ -124,7 +125,7 @@ fn a_repeated_operand_adds_bias_and_base() {
         let base = integers(13, left.rows * n);
         let product = definition(left, right);
         for precision in [Precision::F32, Precision::Bf16] {
-            let repeated = Repeated::new(right, Some(&bias), precision);
+            let repeated = Repeated::new(left.rows, right, Some(&bias), precision);
             for base in [None, Some(base.as_slice())] {
                 let mut output = vec![0.0; product.len()];
                 repeated.multiply(left.span(), base, overwrite(&mut output));
