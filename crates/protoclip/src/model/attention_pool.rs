@@ -15,7 +15,7 @@ pub struct AttentionPool {
     /// `[1 + positions, channels]`
     pub positional_embedding: Param<Tensor<2>>,
     pub q_proj: Linear,
-    /// Its bias changes no output (see [`Reader`]) and has no gradient.
+    /// Its bias adds the same to all scores of a picture, which softmax does not see: it has no gradient.
     pub k_proj: Linear,
     pub v_proj: Linear,
     /// `[channels, embed_dim]`
