@@ -43,9 +43,9 @@ pub(super) struct Segment<'a> {
 }
 
 impl PoolingShape {
-    /// Numbers of the queries of one segment.
+    /// Numbers of the queries of one segment; 1 where there is none.
     fn asked(&self, queries: &[f32]) -> usize {
-        queries.len() / self.segments.count().max(1)
+        (queries.len() / self.segments.count().max(1)).max(1)
     }
 
     pub(super) fn forward(&self, queries: &[f32], rows: &[f32]) -> Pooled {
@@ -179,5 +179,23 @@ fn pool_backward_loop<const FMA: bool>(
             add_scaled::<FMA>(by_row, by_score, query);
             add_scaled::<FMA>(by_row, p, gradient);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_segments_there_is_nothing_to_read() {
+        let shape = PoolingShape {
+            segments: Segments::of_lengths([]),
+            width: 5,
+            scale: 1.0,
+        };
+        let pooled = shape.forward(&[], &[]);
+        let by = shape.backward(&[], &[], &pooled.probabilities, &[]);
+        let all = [pooled.output, pooled.probabilities, by.queries, by.rows];
+        assert!(all.iter().all(Vec::is_empty));
     }
 }

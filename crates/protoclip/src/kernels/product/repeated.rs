@@ -14,6 +14,10 @@ use crate::config::Precision;
 use crate::kernels::buffer::initialised;
 use crate::kernels::dense::{add_all, add_to_rows};
 
+/// Rows below which a thread's share may be summed in another order than the whole: as a product of a
+/// matrix and a vector.
+const FEW_ROWS: usize = 4;
+
 /// `x · weight + bias` for blocks of rows.
 #[derive(Debug)]
 pub(in crate::kernels) struct Repeated<'a> {
@@ -60,7 +64,7 @@ impl<'a> Repeated<'a> {
             return blocked::rows_of_block(self.rows, threads);
         }
         let multiplications = self.rows * self.weight.rows * self.weight.columns;
-        match multiplications < PARALLEL || self.rows < threads {
+        match multiplications < PARALLEL || self.rows < threads * FEW_ROWS {
             true => self.rows.max(1),
             false => self.rows.div_ceil(threads),
         }
