@@ -55,6 +55,12 @@ impl AttentionShape {
         self.segments.lengths().map(|n| self.heads * n * n)
     }
 
+    /// How many tokens one sees.
+    #[inline(always)]
+    fn seen(&self, token: usize, tokens: usize) -> usize {
+        if self.causal { token + 1 } else { tokens }
+    }
+
     /// Start of the queries (part 0), keys (1) or values (2) of one head in a packed row.
     #[inline(always)]
     fn offset(&self, head: usize, part: usize) -> usize {
@@ -123,7 +129,7 @@ impl AttentionShape {
             #[allow(unsafe_code, reason = "the product wrote it")]
             // SAFETY: the product wrote all scores of the head.
             let p = unsafe { initialised(p) };
-            softmax_of_seen(p, tokens, self.causal, self.scale());
+            softmax_of_seen(self, p, tokens);
             let target = Target {
                 values: &mut output[head * self.head_width..],
                 row_stride: self.width(),
@@ -224,23 +230,22 @@ impl AttentionShape {
 }
 
 multiversion! {
-    fn softmax_of_seen(scores: &mut [f32], tokens: usize, causal: bool, scale: f32)
+    fn softmax_of_seen(shape: &AttentionShape, scores: &mut [f32], tokens: usize)
         = softmax_of_seen_loop;
     fn softmax_backward(by_p: &mut [f32], p: &[f32], tokens: usize, scale: f32)
         = softmax_backward_loop;
 }
 
-/// Softmax of `scale` times the scores of each row; hidden tokens get 0.
+/// Softmax of the scaled scores of each row; hidden tokens get 0.
 #[inline(always)]
 fn softmax_of_seen_loop<const FMA: bool>(
+    shape: &AttentionShape,
     scores: &mut [f32],
     tokens: usize,
-    causal: bool,
-    scale: f32,
 ) {
     for (i, row) in scores.chunks_exact_mut(tokens).enumerate() {
-        let (seen, hidden) = row.split_at_mut(if causal { i + 1 } else { tokens });
-        softmax_row::<FMA>(seen, scale);
+        let (seen, hidden) = row.split_at_mut(shape.seen(i, tokens));
+        softmax_row::<FMA>(seen, shape.scale());
         hidden.fill(0.0);
     }
 }

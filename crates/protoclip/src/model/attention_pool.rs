@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 
 use super::parameter_init::ParameterInit;
 use super::reader::Reader;
-use super::transformer::dense;
+use super::transformer::{dense, parameters};
 use crate::kernels::Segments;
 
 /// The mean position asks, all positions answer; replaces CLIP-ResNet's average pool.
@@ -60,10 +60,11 @@ impl AttentionPool {
         let positions = height * width + 1;
         let mean = x.clone().slice_dim(1, 0..1).reshape([batch, channels]);
         let x = x.reshape([batch * positions, channels]);
+        let (value, value_bias) = parameters(&self.v_proj);
         let reader = Reader {
             key: self.k_proj.weight.val(),
-            value: self.v_proj.weight.val(),
-            value_bias: self.v_proj.bias.as_ref().map(Param::val),
+            value,
+            value_bias,
             heads: self.heads,
         };
         let segments = Segments::uniform(batch, positions);

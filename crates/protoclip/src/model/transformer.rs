@@ -140,8 +140,7 @@ impl Mlp {
     }
 
     fn forward_onto(&self, residual: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
-        let layers = [&self.c_fc, &self.c_proj]
-            .map(|layer| (layer.weight.val(), layer.bias.as_ref().map(Param::val)));
+        let layers = [&self.c_fc, &self.c_proj].map(parameters);
         kernels::mlp_onto(residual, x, layers, self.quick_gelu)
     }
 }
@@ -161,14 +160,19 @@ pub(super) fn linear_init(shape: [usize; 2], std: Option<f64>, init: &ParameterI
     }
 }
 
+/// Weight `[input, output]` and bias `[output]`.
+pub(super) fn parameters(layer: &Linear) -> (Tensor<2>, Option<Tensor<1>>) {
+    (layer.weight.val(), layer.bias.as_ref().map(Param::val))
+}
+
 /// `x · weight + bias`, `[.., input]` → `[.., output]`.
 pub(super) fn dense<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
-    let bias = layer.bias.as_ref().map(Param::val);
-    kernels::linear(x, layer.weight.val(), bias)
+    let (weight, bias) = parameters(layer);
+    kernels::linear(x, weight, bias)
 }
 
 /// `residual + x · weight + bias`, `[rows, input]` → `[rows, output]`.
 pub(super) fn dense_onto(residual: Tensor<2>, layer: &Linear, x: Tensor<2>) -> Tensor<2> {
-    let bias = layer.bias.as_ref().map(Param::val);
-    kernels::linear_onto(residual, x, layer.weight.val(), bias)
+    let (weight, bias) = parameters(layer);
+    kernels::linear_onto(residual, x, weight, bias)
 }

@@ -12,7 +12,7 @@ use crate::kernels::row_softmax::softmax_row;
 pub(super) const MOST_TOKENS: usize = 16;
 
 multiversion! {
-    /// Adds the output of one segment to zeros and writes its probabilities.
+    /// Writes the output and the probabilities of one segment over zeros.
     fn attend(
         shape: &AttentionShape, packed: &[f32], output: &mut [f32], probabilities: &mut [f32],
     ) = attend_loop;
@@ -30,12 +30,6 @@ impl AttentionShape {
         let start = token * self.stride() + self.offset(head, part);
         start..start + self.head_width
     }
-
-    /// How many tokens one sees.
-    #[inline(always)]
-    fn seen(&self, token: usize, tokens: usize) -> usize {
-        if self.causal { token + 1 } else { tokens }
-    }
 }
 
 #[inline(always)]
@@ -48,13 +42,12 @@ fn attend_loop<const FMA: bool>(
     let tokens = packed.len() / shape.stride();
     for (index, p) in probabilities.chunks_exact_mut(tokens).enumerate() {
         let (head, token) = (index / tokens, index % tokens);
-        let (p, hidden) = p.split_at_mut(shape.seen(token, tokens));
+        let p = &mut p[..shape.seen(token, tokens)];
         let query = &packed[shape.place(head, 0, token)];
         for (other, p) in p.iter_mut().enumerate() {
             *p = dot::<FMA>(query, &packed[shape.place(head, 1, other)]);
         }
         softmax_row::<FMA>(p, shape.scale());
-        hidden.fill(0.0);
         let read = &mut output[token * shape.width() + head * shape.head_width..];
         let read = &mut read[..shape.head_width];
         for (other, &p) in p.iter().enumerate() {
